@@ -1,0 +1,1 @@
+"""Measurements of nestvec beside its peers; see ``python -m benchmarks --list``."""

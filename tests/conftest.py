@@ -1,0 +1,24 @@
+"""Shared by all tests. Shapes are checked on every call of nestvec; no torch is imported here."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+os.environ["NESTVEC_CHECK_SHAPES"] = "1"  # before the first import of nestvec: see nestvec.core.types
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("nestvec", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("nestvec")
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder of data sets; a test that needs it is skipped, saying so, where it is absent."""
+    here = Path(os.environ.get("NESTVEC_DATA") or Path(__file__).parents[2] / "shared" / "data")
+    if not here.is_dir():
+        pytest.skip(f"no data folder at {here}; set NESTVEC_DATA")
+    return here
