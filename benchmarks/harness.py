@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import json
 import os
 import platform
@@ -84,5 +84,5 @@ def report(name: str, outcome: Outcome) -> str:
     line: dict[str, object] = {"name": name, "figures": outcome.figures}
     if outcome.missing:
         line["missing"] = outcome.missing
-    line |= {"machine": machine(), "date": datetime.datetime.now(datetime.UTC).date().isoformat()}
+    line |= {"machine": machine(), "date": dt.datetime.now(dt.UTC).date().isoformat()}
     return json.dumps(line)

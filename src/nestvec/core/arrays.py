@@ -28,8 +28,8 @@ def as_matrix(x: ArrayLike, *, name: str, dim: int | None = None, at_least: int 
             a = np.ascontiguousarray(x, dtype=np.float32)
     except (TypeError, ValueError) as cause:
         raise InputError(f"{name} must be an [n, d] array of numbers, got {type(x).__name__}: {cause}.") from cause
-    if np.ndim(x) != 2:  # type: ignore[arg-type]  # ascontiguousarray makes a scalar 1-D, so ask x itself
-        shape = np.shape(x)  # type: ignore[arg-type]
+    if np.ndim(x) != 2:  # ascontiguousarray makes a scalar 1-D, so ask x itself
+        shape = np.shape(x)
         hint = f" For one vector pass {name}[None, :]." if len(shape) == 1 else ""
         raise ShapeError(f"{name} must be [n, d], got shape {shape}.{hint}")
     if dim is not None and a.shape[1] != dim:
