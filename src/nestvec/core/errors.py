@@ -24,10 +24,17 @@ A message is a sentence in three parts: what must hold, what came, what to do.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import Any, Protocol, runtime_checkable
 
-if TYPE_CHECKING:
-    from nestvec.core.space import Space
+
+@runtime_checkable
+class Comparable(Protocol):
+    """What an error needs to know of a :class:`~nestvec.core.space.Space`; errors know no other noun."""
+
+    def differences(self, other: Any) -> Iterable[tuple[str, Any, Any]]:
+        """``(field, mine, theirs)`` for every field that matters and differs."""
+        ...
 
 
 class NestvecError(Exception):
@@ -62,7 +69,7 @@ class SpaceMismatchError(InputError):
         got: the space that came.
     """
 
-    def __init__(self, expected: Space, got: Space) -> None:
+    def __init__(self, expected: Comparable, got: Comparable) -> None:
         differs = ", ".join(f"{name} {a!r} and {b!r}" for name, a, b in expected.differences(got))
         super().__init__(
             f"vectors can be compared only inside one space, got {expected} and {got}, which differ in {differs}. "

@@ -1,0 +1,9 @@
+"""Rows and named arrays on disk: transactional, checksummed, versioned. It knows no codec and no search."""
+
+from nestvec.store.compact import Compaction
+from nestvec.store.disk import Disk
+from nestvec.store.segment import Segment
+from nestvec.store.snapshot import Snapshot
+from nestvec.store.store import Commit, Store, Version
+
+__all__ = ["Commit", "Compaction", "Disk", "Segment", "Snapshot", "Store", "Version"]

@@ -1,0 +1,119 @@
+"""Giving back what deleted rows and many small files cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from nestvec.core.types import Int64
+from nestvec.store.segment import Segment, SegmentInfo
+from nestvec.store.writer import Writer, checked_values, segment_list
+
+_MERGE_AT = 32  # small segments that may lie about before they are merged: bounds open files and search overhead
+_SMALL = 8192  # rows; merging more at a time would make a commit wait for old data to be copied
+_FULL = 1 << 18  # rows of a segment that compaction has no reason to make longer
+
+
+@dataclass(frozen=True)
+class Compaction:
+    """What a compaction gave back.
+
+    Args:
+        version: the version it made; older ones cannot be opened any more.
+        removed: deleted rows that are now gone from the disk.
+        segments: segment files before and after.
+        bytes: size of the collection before and after.
+    """
+
+    version: int
+    removed: int
+    segments: tuple[int, int]
+    bytes: tuple[int, int]
+
+
+def merge_small(writer: Writer) -> bool:
+    """Copy the newest run of small segments of an array into one, when there are many. Makes no version.
+
+    Cost: at most 4 * 8192 rows are copied, once in 32 commits.
+    """
+    merged_any = False
+    for array in writer.arrays:
+        run: list[SegmentInfo] = []
+        for info in reversed(segment_list(writer.db, array)):
+            if info.n > _SMALL or sum(s.n for s in run) + info.n > 4 * _SMALL:
+                break
+            run.insert(0, info)
+        if len(run) >= _MERGE_AT:
+            _replace(writer, array, run, dead=np.zeros(0, np.int64))
+            merged_any = True
+    return merged_any
+
+
+def compact(writer: Writer) -> Compaction:
+    """Drop rows that are dead in the newest version, and the vectors with them; merge what is small.
+
+    Older versions cannot be opened afterwards. Memory: one block of rows, whatever the size of the
+    collection; on the disk, old and new copies of one group of segments stand side by side for a while.
+    An interrupted compaction leaves a collection that is valid, and goes on where it stopped.
+    """
+    before, size = len(segment_list(writer.db)), _size(writer)
+    dead = np.fromiter(
+        (r for (r,) in writer.db.execute("SELECT rid FROM row WHERE died IS NOT NULL ORDER BY 1")), np.int64
+    )
+    with writer.transaction():  # first the rows: from here on no older version can ask for the vectors below
+        writer.db.execute("DELETE FROM lexicon WHERE rowid IN (SELECT rid FROM row WHERE died IS NOT NULL)")
+        writer.db.execute("DELETE FROM row WHERE died IS NOT NULL")
+        head = writer.add_version("compact", 0, 0)
+    writer.acknowledge(head)
+    for array in writer.arrays:
+        for group in _groups(writer, array, dead):
+            _replace(writer, array, group, dead=dead)
+    with writer.transaction():
+        writer.db.execute("INSERT INTO lexicon(lexicon) VALUES ('optimize')")
+    writer.db.execute("PRAGMA incremental_vacuum").fetchall()
+    writer.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    return Compaction(head.version, len(dead), (before, len(segment_list(writer.db))), (size, _size(writer)))
+
+
+def _groups(writer: Writer, array: str, dead: Int64[np.ndarray, " m"]) -> Iterator[list[SegmentInfo]]:
+    """Neighbouring segments that are worth writing again, together."""
+    group: list[SegmentInfo] = []
+    for info in segment_list(writer.db, array):
+        segment = writer.open_segment(info)
+        clean = not np.isin(segment.rows, dead, assume_unique=True).any()
+        full = info.n >= _FULL // 2 and clean
+        if group and (full or sum(s.n for s in group) + info.n > _FULL):
+            if len(group) > 1 or _has_dead(writer, group[0], dead):
+                yield group
+            group = []
+        if not full:
+            group.append(info)
+    if len(group) > 1 or (group and _has_dead(writer, group[0], dead)):
+        yield group
+
+
+def _has_dead(writer: Writer, info: SegmentInfo, dead: Int64[np.ndarray, " m"]) -> bool:
+    return bool(np.isin(writer.open_segment(info).rows, dead, assume_unique=True).any())
+
+
+def _replace(writer: Writer, array: str, group: list[SegmentInfo], *, dead: Int64[np.ndarray, " m"]) -> None:
+    """Write the living rows of a group of segments as one, list it in their place, and take them away."""
+    segments = [writer.open_segment(info) for info in group]
+    alive = [np.flatnonzero(~np.isin(s.rows, dead, assume_unique=True)) for s in segments]
+    rows = np.concatenate([s.rows[a] for s, a in zip(segments, alive, strict=True)])
+    new = [writer.write_segment(array, rows, _values(segments, alive))] if len(rows) else []
+    writer.sync_segments()
+    with writer.transaction():
+        writer.list_segments(new, instead_of=group)
+    writer.remove_segments(group)
+
+
+def _values(segments: list[Segment], alive: list[Int64[np.ndarray, " m"]]) -> Iterator[np.ndarray]:
+    for segment, positions in zip(segments, alive, strict=True):
+        yield from checked_values(segment, positions)
+
+
+def _size(writer: Writer) -> int:
+    return sum(file.stat().st_size for file in writer.path.rglob("*") if file.is_file())

@@ -1,0 +1,133 @@
+"""The folder of a collection: which files there are, how it begins, and which formats can be read."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import apsw
+import xxhash
+
+from nestvec.core.errors import CorruptError, FormatError, InputError, NoCollectionError, StoreError
+from nestvec.core.types import JSON
+from nestvec.store.disk import Disk
+from nestvec.store.head import Head, create_head
+from nestvec.store.schema import FORMAT, LEXICON, TABLES
+
+SETTINGS = "collection.json"
+DATABASE = "space.db"
+HEAD = "HEAD"
+LOCK = "writer.lock"
+SEGMENTS = "segments"
+DERIVED = "derived"
+QUARANTINE = "quarantine"
+
+FEATURES: frozenset[str] = frozenset()
+"""Names of additions to format 1 that this nestvec knows. A file that lists another one is refused."""
+
+
+def create(path: Path, settings: Mapping[str, JSON], disk: Disk) -> None:
+    """Lay out an empty collection. ``collection.json`` comes last: without it there is no collection yet.
+
+    Raises:
+        InputError: the settings do not name their arrays.
+        StoreError: the folder has something in it.
+    """
+    _check_arrays(settings)
+    path.mkdir(parents=True, exist_ok=True)
+    strangers = [p for p in path.iterdir() if p.name not in (SEGMENTS, DERIVED, QUARANTINE, SETTINGS + ".new")]
+    if strangers:
+        raise StoreError(f"{path} must be a new or empty folder, but it holds {strangers[0].name}. Choose another.")
+    for name in (SEGMENTS, DERIVED, QUARANTINE):
+        (path / name).mkdir(exist_ok=True)
+    content = {
+        "format": FORMAT,
+        "reader_features": [],
+        "writer_features": [],
+        "created": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        "settings": dict(settings),
+    }
+    fresh = path / f"{SETTINGS}.new"
+    disk.remove(fresh)
+    disk.write_new(fresh, [_with_sum(content)])
+    disk.sync(fresh)
+    disk.move(fresh, path / SETTINGS)
+    disk.sync(path)
+    disk.sync(path.parent)
+
+
+def finish_creation(db: apsw.Connection, path: Path, disk: Disk) -> None:
+    """Make the tables and HEAD of a collection that has none yet; a creation that was interrupted goes on here."""
+    if db.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'version'").get == 0:
+        if (path / HEAD).exists():
+            return  # this is no new collection but one that lost its database; opening says so
+        first = Head(1, xxhash.xxh3_128_digest((path / SETTINGS).read_bytes()))
+        with db:
+            db.execute(TABLES)
+            db.execute(LEXICON)
+            now = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
+            db.execute("INSERT INTO version VALUES (1, NULL, ?, ?, 'create', 0, 0, 0, 0)", (first.digest, now))
+            db.pragma("user_version", FORMAT)
+    if not (path / HEAD).exists():
+        version, digest = db.execute("SELECT version, digest FROM version ORDER BY version DESC LIMIT 1").get
+        if version == 1:
+            create_head(path / HEAD, Head(version, digest), disk)
+
+
+def read_settings(path: Path) -> dict[str, JSON]:
+    """What a collection was created with.
+
+    Raises:
+        NoCollectionError: there is none at ``path``.
+        CorruptError: the file is damaged.
+        FormatError: a newer nestvec wrote it.
+    """
+    file = path / SETTINGS
+    try:
+        data = file.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        what = "nothing there" if not path.exists() else f"no {SETTINGS} in it"
+        raise NoCollectionError(
+            f"{path} must be a collection, but there is {what}. Make one with: nestvec index PATH --to {path}"
+        ) from None
+    body, _, check = data.rstrip(b"\n").rpartition(b"\n")
+    if xxhash.xxh3_64_hexdigest(body).encode() != check.removeprefix(b"xxh3 "):
+        raise CorruptError(f"{file} does not match its checksum. Run: nestvec repair {path}")
+    content = json.loads(body)
+    unknown = [f for f in content["reader_features"] + content["writer_features"] if f not in FEATURES]
+    if content["format"] != FORMAT or unknown:
+        raise FormatError(
+            f"{path} has format {content['format']} with {unknown or 'no'} additions, and this nestvec reads "
+            f"format {FORMAT}. Upgrade nestvec to open it."
+        )
+    _check_arrays(content["settings"])
+    return dict(content["settings"])
+
+
+def check_format(db: apsw.Connection, path: Path) -> None:
+    """Return if the database is one of ours.
+
+    Raises:
+        CorruptError: it has no tables.
+        FormatError: a newer nestvec wrote it.
+    """
+    version = db.pragma("user_version")
+    if version == 0:
+        raise CorruptError(f"{path / DATABASE} has no tables. Run: nestvec repair {path}")
+    if version != FORMAT:
+        raise FormatError(f"{path / DATABASE} has format {version}, and this nestvec reads {FORMAT}; upgrade it.")
+
+
+def _with_sum(content: Mapping[str, object]) -> bytes:
+    body = json.dumps(content, indent=2, ensure_ascii=False).encode()
+    return body + b"\nxxh3 " + xxhash.xxh3_64_hexdigest(body).encode() + b"\n"
+
+
+def _check_arrays(settings: Mapping[str, JSON]) -> None:
+    arrays = settings.get("arrays")
+    if not isinstance(arrays, dict) or not all(
+        name.isidentifier() and isinstance(dim, int) and 0 < dim <= 1 << 20 for name, dim in arrays.items()
+    ):
+        raise InputError(f"settings must name their arrays and dims, as in {{'dense': 384}}, got {arrays!r}.")

@@ -1,0 +1,381 @@
+"""A durable shelf for records and named arrays of vectors: transactional, checksummed, versioned.
+
+It knows nothing of encoders, codecs or searches. One process at a time writes, any number read, and a
+reader sees one version whole while a writer makes the next. The files are specified in
+docs/format/collection-v1.md.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import apsw
+import numpy as np
+
+from nestvec.core.arrays import as_matrix
+from nestvec.core.errors import CorruptError, InputError, ShapeError, StoreError, VersionError
+from nestvec.core.record import Record
+from nestvec.core.types import JSON, ArrayLike, Matrix
+from nestvec.store import derived, layout
+from nestvec.store.compact import Compaction, compact, merge_small
+from nestvec.store.disk import Disk, storage_errors
+from nestvec.store.head import Head, create_head, newest, read_head
+from nestvec.store.lock import WriterLock
+from nestvec.store.schema import INSERT_ROW, connect, disconnect, to_row
+from nestvec.store.segment import Segment
+from nestvec.store.snapshot import Snapshot, State
+from nestvec.store.writer import Writer, newest_version, oldest_version, open_segment, segment_list
+
+
+@dataclass(frozen=True)
+class Commit:
+    """What a commit did.
+
+    Args:
+        version: the version it made, or the one an earlier try with the same id made.
+        added: rows that are new, replaced ones included.
+        removed: rows that are gone, replaced ones included.
+        repeated: True if this commit id was there already, and nothing was done.
+    """
+
+    version: int
+    added: int
+    removed: int
+    repeated: bool = False
+
+
+@dataclass(frozen=True)
+class Version:
+    """One line of the history. ``at`` is UTC in ISO 8601; ``what`` is create, commit, compact or repair."""
+
+    version: int
+    at: str
+    what: str
+    count: int
+    added: int
+    removed: int
+
+
+class Store:
+    """An open collection on disk. Make one with :meth:`create` or :meth:`open`; close it, or use ``with``.
+
+    Every method may be called from several threads. Reads go through :meth:`read`; the methods that
+    change something need a store opened with ``write=True``.
+    """
+
+    def __init__(self, path: Path, *, write: bool, version: int | None, disk: Disk) -> None:
+        self.path = path
+        self.disk = disk
+        self.pinned = version
+        self.settings: dict[str, JSON] = layout.read_settings(path)
+        self._lock = WriterLock(path / layout.LOCK) if write else None
+        self._writing = threading.RLock()
+        self._idle: list[apsw.Connection] = []  # connections for reading that no thread uses just now
+        self._pool = threading.Lock()
+        self._holding = threading.RLock()
+        self._state: State | None = None
+        self._closed = False
+        self._writer: Writer | None = None
+        self._held: apsw.Connection | None = None  # of a pinned version: its transaction stays open
+
+    @classmethod
+    def create(cls, path: str | Path, *, settings: Mapping[str, JSON], disk: Disk | None = None) -> Store:
+        """Make an empty collection in a new or empty folder and open it for writing.
+
+        Args:
+            path: the folder; its parents are made too.
+            settings: JSON that never changes again; ``settings["arrays"]`` maps each array's name to its dim.
+            disk: stands in for the disk in tests.
+
+        Raises:
+            StoreError: the folder has something in it.
+            DiskError: it cannot be written.
+        """
+        path = Path(path)
+        disk = disk or Disk()
+        with storage_errors(path):
+            layout.create(path, settings, disk)
+        return cls.open(path, write=True, disk=disk)
+
+    @classmethod
+    def open(
+        cls, path: str | Path, *, write: bool = False, version: int | None = None, disk: Disk | None = None
+    ) -> Store:
+        """Open a collection.
+
+        Args:
+            path: its folder.
+            write: take the writer lock, and clean up after a writer that was interrupted.
+            version: read this version instead of the newest; not together with ``write``.
+            disk: stands in for the disk in tests.
+
+        Raises:
+            NoCollectionError: there is none at ``path``.
+            FormatError: it was written by a newer nestvec.
+            LockedError: somebody else is writing.
+            CorruptError: the settings or HEAD are damaged, or the database lost acknowledged versions.
+            VersionError: no such version, or it was compacted away.
+        """
+        if write and version is not None:
+            raise InputError("only the newest version can be written to; leave out version or write.")
+        store = cls(Path(path), write=write, version=version, disk=disk or Disk())
+        try:
+            with storage_errors(store.path):
+                store._start()
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    def _start(self) -> None:
+        if self._lock is not None:
+            db = connect(self.path / layout.DATABASE, write=True)
+            self._writer = Writer(self.path, db, self.disk, self.arrays)
+            layout.finish_creation(db, self.path, self.disk)
+        with self._reader() as db:
+            slots = read_head(self.path / layout.HEAD)
+            self._check_head(db, newest(slots))
+            current = newest_version(db)
+        if self._writer is not None:
+            # an interrupted writer may have committed without writing HEAD, or have torn one slot of it
+            if current not in slots or None in slots:
+                create_head(self.path / layout.HEAD, current, self.disk)
+            self._writer.sweep()
+        if self.pinned is not None:
+            self._held = self._hold(self.pinned)
+
+    def _check_head(self, db: apsw.Connection, head: Head | None) -> None:
+        layout.check_format(db, self.path)
+        if head is None:
+            raise CorruptError(f"{self.path / layout.HEAD} is damaged or missing. Run: nestvec repair {self.path}")
+        there = newest_version(db).version
+        if there < head.version:
+            raise CorruptError(
+                f"{self.path} must hold version {head.version}, which was acknowledged, but its database ends with "
+                f"version {there}. Restore {layout.DATABASE} from a backup, or run: nestvec repair {self.path}"
+            )
+
+    def _hold(self, version: int) -> apsw.Connection:
+        """A connection whose transaction keeps an older version readable, come what may."""
+        db = connect(self.path / layout.DATABASE, write=False)
+        db.execute("BEGIN")
+        oldest, current = oldest_version(db), newest_version(db).version
+        if not oldest <= version <= current:
+            disconnect(db)
+            raise VersionError(
+                f"version must be {oldest} to {current}, got {version}. "
+                "Versions before the oldest were given up when the collection was compacted."
+            )
+        self._state_of(db)
+        return db
+
+    def close(self) -> None:
+        """Give everything back; the log is folded into the database. Calling it twice is allowed."""
+        with self._writing, self._pool:
+            self._closed = True
+            for db in [*self._idle, *([self._held] if self._held else [])]:
+                disconnect(db)
+            self._idle.clear()
+            self._held = None
+            if self._writer is not None:
+                disconnect(self._writer.db)
+                self._writer = None
+            if self._lock is not None:
+                self._lock.release()
+                self._lock = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def arrays(self) -> dict[str, int]:
+        """The dim of every array, by name."""
+        return dict(self.settings["arrays"])  # type: ignore[arg-type]  # checked by layout.read_settings
+
+    # ------------------------------------------------------------------ reading
+
+    @contextmanager
+    def read(self) -> Iterator[Snapshot]:
+        """The newest version, or the pinned one, unchanging until the block ends.
+
+        Raises:
+            CorruptError: a page, or the frame of a segment, is damaged.
+        """
+        with storage_errors(self.path):
+            if self._held is not None:  # one connection, so one reader at a time
+                with self._holding:
+                    yield Snapshot(self._held, self._state_of(self._held))
+                return
+            with self._reader() as db, db:
+                yield Snapshot(db, self._state_of(db))
+
+    def versions(self) -> list[Version]:
+        """All versions that can be opened, oldest first."""
+        with storage_errors(self.path), self._reader() as db:
+            query = "SELECT version, at, what, count, added, removed FROM version WHERE version >= ? ORDER BY version"
+            return [Version(*row) for row in db.execute(query, (oldest_version(db),))]
+
+    @contextmanager
+    def _reader(self) -> Iterator[apsw.Connection]:
+        with self._pool:
+            if self._closed:
+                raise StoreError(f"{self.path} is closed; open it again.")
+            db = self._idle.pop() if self._idle else None
+        db = db or connect(self.path / layout.DATABASE, write=False)
+        try:
+            yield db
+        finally:
+            self._give_back(db)
+
+    def _give_back(self, db: apsw.Connection) -> None:
+        with self._pool:
+            if self._closed:  # while this one was out
+                disconnect(db)
+            else:
+                self._idle.append(db)
+
+    def _state_of(self, db: apsw.Connection) -> State:
+        """The state of the version this transaction sees; files are opened once and kept."""
+        current = newest_version(db).version
+        version = current if self.pinned is None else self.pinned
+        known = self._state
+        if known is not None and known.version == version:
+            return known
+        opened = {s.info.name: s for group in known.segments.values() for s in group} if known else {}
+        groups: dict[str, list[Segment]] = {}
+        for info in segment_list(db):
+            groups.setdefault(info.array, []).append(opened.get(info.name) or open_segment(self.path, info))
+        count, last = db.execute("SELECT count, last_rid FROM version WHERE version = ?", (version,)).get
+        unborn = f"SELECT rid FROM row WHERE rid > {int(last)} UNION " if version != current else ""
+        gone = db.execute(f"{unborn} SELECT rid FROM row WHERE died <= ? ORDER BY 1", (version,))
+        dead = np.fromiter((rid for (rid,) in gone), np.int64)
+        state = State(version, count, last, {name: tuple(group) for name, group in groups.items()}, dead)
+        self._state = state  # another thread may have made the same; either will do
+        return state
+
+    # ------------------------------------------------------------------ writing
+
+    @property
+    def writer(self) -> Writer:
+        """The writing side.
+
+        Raises:
+            StoreError: the store is closed, or open for reading only.
+        """
+        if self._writer is None:
+            how = "is closed" if self._closed else "was opened for reading"
+            raise StoreError(f"{self.path} {how}; open it with write=True to change it.")
+        return self._writer
+
+    def commit(
+        self,
+        records: Sequence[Record] = (),
+        arrays: Mapping[str, ArrayLike] | None = None,
+        *,
+        remove: Iterable[str] = (),
+        commit_id: str | None = None,
+    ) -> Commit:
+        """Add records with their vectors, and take others away, as one version; return when it is durable.
+
+        Order: segment files, their folder, one SQLite transaction, HEAD; each synced before the next.
+
+        Args:
+            records: a record whose id is in the collection replaces the one there; of two with the same
+                id in one commit the later wins.
+            arrays: for every array of the collection one vector per record, ``[n, d]``.
+            remove: ids to take away; those that are not there are no error.
+            commit_id: makes a retry safe: a second commit with the same id does nothing.
+
+        Raises:
+            InputError: an array is missing or unknown; a record cannot be stored.
+            ShapeError, NotFiniteError: an array does not fit; see :func:`nestvec.core.as_matrix`.
+            DiskError: nothing was committed; what was there before still is.
+        """
+        with self._writing, storage_errors(self.path):
+            if commit_id is not None:
+                query = "SELECT version, added, removed FROM version WHERE commit_id = ?"
+                for version, added, removed in self.writer.db.execute(query, (commit_id,)):
+                    return Commit(version, added, removed, repeated=True)
+            blocks = self._check_arrays(arrays or {}, len(records))
+            chosen = sorted({record.id: i for i, record in enumerate(records)}.values())
+            if len(chosen) < len(records):
+                records = [records[i] for i in chosen]
+                blocks = {name: block[chosen] for name, block in blocks.items()}
+            result = self._commit(records, blocks, set(remove), commit_id)
+            if merge_small(self.writer):
+                self._state = None
+            return result
+
+    def _check_arrays(self, arrays: Mapping[str, ArrayLike], n: int) -> dict[str, Matrix]:
+        if n and set(arrays) != set(self.arrays):
+            raise InputError(f"a commit must bring the arrays {sorted(self.arrays)}, got {sorted(arrays)}.")
+        blocks = {name: as_matrix(arrays[name], name=name, dim=self.arrays[name]) for name in arrays}
+        for name, block in blocks.items():
+            if len(block) != n:
+                raise ShapeError(f"{name} must have one row per record, got {len(block)} rows for {n} records.")
+        return blocks
+
+    def _commit(
+        self, records: Sequence[Record], blocks: Mapping[str, Matrix], remove: set[str], commit_id: str | None
+    ) -> Commit:
+        writer = self.writer
+        version, last = writer.db.execute("SELECT max(version) + 1, max(last_rid) FROM version").get
+        rows = [to_row(record, rid, version) for rid, record in enumerate(records, last + 1)]
+        ids = np.arange(last + 1, last + 1 + len(records), dtype=np.int64)
+        segments = [writer.write_segment(name, ids, iter([block])) for name, block in blocks.items() if len(block)]
+        if segments:
+            writer.sync_segments()
+        gone = [record.id for record in records] + sorted(remove)
+        with writer.transaction():
+            before = writer.db.total_changes()
+            query = "UPDATE row SET died = ? WHERE id = ? AND died IS NULL"
+            writer.db.executemany(query, ((version, id_) for id_ in gone))
+            removed = writer.db.total_changes() - before
+            writer.db.executemany(INSERT_ROW, rows)
+            words = ((rid, record.title, record.text) for rid, record in enumerate(records, last + 1))
+            writer.db.executemany("INSERT INTO lexicon (rowid, title, text) VALUES (?, ?, ?)", words)
+            writer.list_segments(segments)
+            head = writer.add_version("commit", len(rows), removed, last_rid=last + len(rows), commit_id=commit_id)
+        writer.acknowledge(head)
+        return Commit(version, len(rows), removed)
+
+    def compact(self) -> Compaction:
+        """Give back the space of deleted rows and small files; older versions are given up.
+
+        Raises:
+            DiskError: the collection is as it was, or partly compacted, and valid either way.
+        """
+        with self._writing, storage_errors(self.path):
+            try:
+                return compact(self.writer)
+            finally:
+                self._state = None
+
+    # ------------------------------------------------------------------ derived files
+
+    def put_derived(self, name: str, data: bytes | memoryview, info: Mapping[str, JSON]) -> None:
+        """Keep a file that can be made again from the rest (an index, codes); it replaces the one of that name."""
+        with self._writing, storage_errors(self.path):
+            derived.put(self.writer, name, data, info)
+
+    def drop_derived(self, name: str) -> None:
+        """Take a derived file away. No error if there is none."""
+        with self._writing, storage_errors(self.path):
+            derived.drop(self.writer, name)
+
+    def get_derived(self, name: str) -> tuple[bytes, dict[str, Any]] | None:
+        """The file kept under a name, and its info; None if there is none.
+
+        Raises:
+            CorruptError: the file does not match its checksum. It can be made again.
+        """
+        with storage_errors(self.path), self._reader() as db:
+            return derived.get(db, self.path, name)
