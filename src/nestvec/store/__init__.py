@@ -2,8 +2,23 @@
 
 from nestvec.store.compact import Compaction
 from nestvec.store.disk import Disk
+from nestvec.store.repair import Repair, repair
 from nestvec.store.segment import Segment
 from nestvec.store.snapshot import Snapshot
 from nestvec.store.store import Commit, Store, Version
+from nestvec.store.verify import Problem, Verification, verify
 
-__all__ = ["Commit", "Compaction", "Disk", "Segment", "Snapshot", "Store", "Version"]
+__all__ = [
+    "Commit",
+    "Compaction",
+    "Disk",
+    "Problem",
+    "Repair",
+    "Segment",
+    "Snapshot",
+    "Store",
+    "Verification",
+    "Version",
+    "repair",
+    "verify",
+]

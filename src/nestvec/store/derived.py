@@ -48,6 +48,11 @@ def drop(writer: Writer, name: str) -> None:
         writer.disk.remove(writer.path / layout.DERIVED / old)
 
 
+def names(db: apsw.Connection) -> list[tuple[str, str]]:
+    """Every derived file as ``(name, file)``."""
+    return [(str(name), str(file)) for name, file in db.execute("SELECT name, file FROM derived ORDER BY name")]
+
+
 def get(db: apsw.Connection, path: Path, name: str) -> tuple[bytes, dict[str, Any]] | None:
     """Read a file and compare its checksum.
 

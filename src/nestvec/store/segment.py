@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import xxhash
 
-from nestvec.core.errors import CorruptError, FormatError
+from nestvec.core.errors import CorruptError, FormatError, NestvecError
 from nestvec.core.types import Array, Float32, Int64
 from nestvec.store.disk import Disk
 
@@ -168,6 +168,33 @@ class Segment:
         bad = [number for number in range(len(self._checked)) if not self.block_is_good(number)]
         spans = [np.arange(b * self._block_rows, min(len(self), (b + 1) * self._block_rows)) for b in bad]
         return np.concatenate([np.zeros(0, np.int64), *spans])
+
+
+def recover_segment(path: Path) -> SegmentInfo | None:
+    """What the database should say of a file, made from the file alone; None if its frame is damaged.
+
+    The checksums inside still guard every value; only a whole file swapped for another would not be noticed.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        header = file.read(_HEADER)
+        try:
+            known = read_header(path, header)
+        except NestvecError:
+            return None
+        n, per_block = known["n"], known["block_rows"]
+        stop = _HEADER + 4 * n * known["dim"]
+        blocks = -(-n // per_block)
+        length = stop + 8 * blocks if known["first"] is not None else stop + 8 * n + 8 + 8 * blocks
+        if size != length:
+            return None
+        file.seek(stop)
+        ids = None if known["first"] is not None else np.frombuffer(file.read(8 * n), "<i8")
+        sums = file.read()
+    if ids is not None and xxhash.xxh3_64_digest(ids.tobytes()) != sums[-8:]:
+        return None
+    first, last = (known["first"], known["first"] + n - 1) if ids is None else (int(ids[0]), int(ids[-1]))
+    return SegmentInfo(path.name, known["array"], n, first, last, size, xxhash.xxh3_128_digest(header + sums))
 
 
 def read_header(path: Path, header: bytes) -> dict[str, Any]:

@@ -20,12 +20,13 @@ import numpy as np
 from nestvec.core.arrays import as_matrix
 from nestvec.core.errors import CorruptError, InputError, ShapeError, StoreError, VersionError
 from nestvec.core.record import Record
-from nestvec.core.types import JSON, ArrayLike, Matrix
+from nestvec.core.types import JSON, ArrayLike, Int64, Matrix
 from nestvec.store import derived, layout
 from nestvec.store.compact import Compaction, compact, merge_small
 from nestvec.store.disk import Disk, storage_errors
 from nestvec.store.head import Head, create_head, newest, read_head
 from nestvec.store.lock import WriterLock
+from nestvec.store.repair import missing_rows
 from nestvec.store.schema import INSERT_ROW, connect, disconnect, to_row
 from nestvec.store.segment import Segment
 from nestvec.store.snapshot import Snapshot, State
@@ -358,6 +359,36 @@ class Store:
                 return compact(self.writer)
             finally:
                 self._state = None
+
+    def missing(self, array: str) -> Int64[np.ndarray, " m"]:
+        """Row ids, ascending, of living rows that have lost their vector in ``array`` to damage and repair."""
+        with storage_errors(self.path), self._reader() as db:
+            return missing_rows(db, self.path, array)
+
+    def restore(self, array: str, rids: Int64[np.ndarray, " m"], values: ArrayLike) -> None:
+        """Give rows that have lost their vector a new one. Makes no version: the records are as they were.
+
+        Args:
+            array: which array.
+            rids: ``[m]`` int64, ascending, out of :meth:`missing`.
+            values: ``[m, d]``.
+
+        Raises:
+            InputError: one of the rows has a vector.
+        """
+        with self._writing, storage_errors(self.path):
+            block = as_matrix(values, name=array, dim=self.arrays[array])
+            if len(block) != len(rids) or not np.isin(rids, self.missing(array)).all():
+                raise InputError(
+                    f"restore takes one vector for each missing row, got {len(block)} for {len(rids)} rows."
+                )
+            if not len(rids):
+                return
+            segment = self.writer.write_segment(array, rids, iter([block]))
+            self.writer.sync_segments()
+            with self.writer.transaction():
+                self.writer.list_segments([segment])
+            self._state = None
 
     # ------------------------------------------------------------------ derived files
 
