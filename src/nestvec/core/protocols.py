@@ -11,7 +11,7 @@ from nestvec.core.hits import Hits
 from nestvec.core.record import Record
 from nestvec.core.size import Size
 from nestvec.core.space import Space
-from nestvec.core.types import ArrayLike, Bool
+from nestvec.core.types import ArrayLike, Int64
 from nestvec.core.vectors import Vectors
 
 
@@ -63,6 +63,6 @@ class Encoder(Protocol):
 class Searcher(Protocol):
     """Finds the best items for queries."""
 
-    def search(self, queries: ArrayLike, k: int, *, allow: Bool[np.ndarray, " n"] | None = None) -> Hits:
-        """``[q, d]`` -> the ``k`` best allowed items of each, ties to the smaller id."""
+    def search(self, queries: ArrayLike, k: int, *, allow: Int64[np.ndarray, " m"] | None = None) -> Hits:
+        """``[q, d]`` -> the ``k`` best items of each, ties to the smaller id; only ids in ``allow``, ascending."""
         ...

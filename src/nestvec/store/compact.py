@@ -46,7 +46,7 @@ def merge_small(writer: Writer) -> bool:
                 break
             run.insert(0, info)
         if len(run) >= _MERGE_AT:
-            _replace(writer, array, run, dead=np.zeros(0, np.int64))
+            _replace(writer, array, run)
             merged_any = True
     return merged_any
 
@@ -59,60 +59,77 @@ def compact(writer: Writer) -> Compaction:
     An interrupted compaction leaves a collection that is valid, and goes on where it stopped.
     """
     before, size = len(segment_list(writer.db)), _size(writer)
-    dead = np.fromiter(
-        (r for (r,) in writer.db.execute("SELECT rid FROM row WHERE died IS NOT NULL ORDER BY 1")), np.int64
-    )
+    removed = int(writer.db.execute("SELECT count(*) FROM row WHERE died IS NOT NULL").get)
     with writer.transaction():  # first the rows: from here on no older version can ask for the vectors below
         writer.db.execute("DELETE FROM lexicon WHERE rowid IN (SELECT rid FROM row WHERE died IS NOT NULL)")
         writer.db.execute("DELETE FROM row WHERE died IS NOT NULL")
         head = writer.add_version("compact", 0, 0)
     writer.acknowledge(head)
     for array in writer.arrays:
-        for group in _groups(writer, array, dead):
-            _replace(writer, array, group, dead=dead)
+        for group in _groups(writer, array):
+            _replace(writer, array, group)
     with writer.transaction():
         writer.db.execute("INSERT INTO lexicon(lexicon) VALUES ('optimize')")
     writer.db.execute("PRAGMA incremental_vacuum").fetchall()
     writer.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-    return Compaction(head.version, len(dead), (before, len(segment_list(writer.db))), (size, _size(writer)))
+    return Compaction(head.version, removed, (before, len(segment_list(writer.db))), (size, _size(writer)))
 
 
-def _groups(writer: Writer, array: str, dead: Int64[np.ndarray, " m"]) -> Iterator[list[SegmentInfo]]:
+def _groups(writer: Writer, array: str) -> Iterator[list[SegmentInfo]]:
     """Neighbouring segments that are worth writing again, together."""
     group: list[SegmentInfo] = []
     for info in segment_list(writer.db, array):
-        segment = writer.open_segment(info)
-        clean = not np.isin(segment.rows, dead, assume_unique=True).any()
-        full = info.n >= _FULL // 2 and clean
+        full = info.n >= _FULL // 2 and not _has_dead(writer, info)
         if group and (full or sum(s.n for s in group) + info.n > _FULL):
-            if len(group) > 1 or _has_dead(writer, group[0], dead):
+            if len(group) > 1 or _has_dead(writer, group[0]):
                 yield group
             group = []
         if not full:
             group.append(info)
-    if len(group) > 1 or (group and _has_dead(writer, group[0], dead)):
+    if len(group) > 1 or (group and _has_dead(writer, group[0])):
         yield group
 
 
-def _has_dead(writer: Writer, info: SegmentInfo, dead: Int64[np.ndarray, " m"]) -> bool:
-    return bool(np.isin(writer.open_segment(info).rows, dead, assume_unique=True).any())
+def _has_dead(writer: Writer, info: SegmentInfo) -> bool:
+    return len(_kept(writer, writer.open_segment(info))) < info.n
 
 
-def _replace(writer: Writer, array: str, group: list[SegmentInfo], *, dead: Int64[np.ndarray, " m"]) -> None:
-    """Write the living rows of a group of segments as one, list it in their place, and take them away."""
+def _kept(writer: Writer, segment: Segment) -> Int64[np.ndarray, " m"]:
+    """Positions in a segment whose rows the database still has, also those left by an interrupted compaction."""
+    there = writer.db.execute("SELECT rid FROM row WHERE rid BETWEEN ? AND ?", (segment.info.first, segment.info.last))
+    known = np.fromiter((rid for (rid,) in there), np.int64)
+    return np.flatnonzero(np.isin(segment.rows, known, assume_unique=True))
+
+
+def _replace(writer: Writer, array: str, group: list[SegmentInfo]) -> None:
+    """Write the rows of a group of segments that are still known as one, list it in their place, remove them."""
     segments = [writer.open_segment(info) for info in group]
-    alive = [np.flatnonzero(~np.isin(s.rows, dead, assume_unique=True)) for s in segments]
-    rows = np.concatenate([s.rows[a] for s, a in zip(segments, alive, strict=True)])
-    new = [writer.write_segment(array, rows, _values(segments, alive))] if len(rows) else []
+    kept = [_kept(writer, segment) for segment in segments]
+    rows = np.concatenate([s.rows[a] for s, a in zip(segments, kept, strict=True)])
+    order = np.argsort(rows)  # rows that were restored after damage lie between those of another segment
+    new = [writer.write_segment(array, rows[order], _values(segments, kept, order))] if len(rows) else []
     writer.sync_segments()
     with writer.transaction():
         writer.list_segments(new, instead_of=group)
     writer.remove_segments(group)
 
 
-def _values(segments: list[Segment], alive: list[Int64[np.ndarray, " m"]]) -> Iterator[np.ndarray]:
-    for segment, positions in zip(segments, alive, strict=True):
-        yield from checked_values(segment, positions)
+def _values(
+    segments: list[Segment], kept: list[Int64[np.ndarray, " _"]], order: Int64[np.ndarray, " n"]
+) -> Iterator[np.ndarray]:
+    if (np.diff(order) == 1).all():
+        for segment, positions in zip(segments, kept, strict=True):
+            yield from checked_values(segment, positions)
+        return
+    source = np.repeat(np.arange(len(segments)), [len(positions) for positions in kept])[order]
+    position = np.concatenate(kept)[order]
+    for start in range(0, len(order), 4096):
+        some = slice(start, start + 4096)
+        block = np.empty((len(source[some]), segments[0].values.shape[1]), np.float32)
+        for number in np.unique(source[some]):
+            here = source[some] == number
+            block[here] = np.concatenate(list(checked_values(segments[number], position[some][here])))
+        yield block
 
 
 def _size(writer: Writer) -> int:

@@ -48,6 +48,12 @@ def drop(writer: Writer, name: str) -> None:
         writer.disk.remove(writer.path / layout.DERIVED / old)
 
 
+def info(db: apsw.Connection, name: str) -> dict[str, Any] | None:
+    """What is known of a file, without reading it."""
+    row = db.execute("SELECT length, version, info FROM derived WHERE name = ?", (name,)).get
+    return None if row is None else {**json.loads(row[2]), "bytes": row[0], "version": row[1]}
+
+
 def names(db: apsw.Connection) -> list[tuple[str, str]]:
     """Every derived file as ``(name, file)``."""
     return [(str(name), str(file)) for name, file in db.execute("SELECT name, file FROM derived ORDER BY name")]
@@ -59,13 +65,16 @@ def get(db: apsw.Connection, path: Path, name: str) -> tuple[bytes, dict[str, An
     Raises:
         CorruptError: it is missing, or does not match.
     """
-    row = db.execute("SELECT file, length, digest, version, info FROM derived WHERE name = ?", (name,)).get
+    query = "SELECT file, length, digest, version, info FROM derived WHERE name = ?"
+    row = db.execute(query, (name,)).get
     if row is None:
         return None
     file, length, digest, version, info = row
     try:
         data = (path / layout.DERIVED / file).read_bytes()
     except FileNotFoundError:
+        if db.execute(query, (name,)).get != row:  # it was replaced just now: take the one in its place
+            return get(db, path, name)
         data = b""
     if len(data) != length or xxhash.xxh3_128_digest(data) != digest:
         raise CorruptError(f"{path / layout.DERIVED / file} is missing or damaged; it can be made again from the rest.")

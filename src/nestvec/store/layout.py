@@ -92,8 +92,8 @@ def read_settings(path: Path) -> dict[str, JSON]:
         raise NoCollectionError(
             f"{path} must be a collection, but there is {what}. Make one with: nestvec index PATH --to {path}"
         ) from None
-    body, _, check = data.rstrip(b"\n").rpartition(b"\n")
-    if xxhash.xxh3_64_hexdigest(body).encode() != check.removeprefix(b"xxh3 "):
+    body = data.rstrip(b"\n").rpartition(b"\n")[0]
+    if data != _summed(body):
         raise CorruptError(f"{file} does not match its checksum. Run: nestvec repair {path}")
     content = json.loads(body)
     unknown = [f for f in content["reader_features"] + content["writer_features"] if f not in FEATURES]
@@ -121,7 +121,10 @@ def check_format(db: apsw.Connection, path: Path) -> None:
 
 
 def _with_sum(content: Mapping[str, object]) -> bytes:
-    body = json.dumps(content, indent=2, ensure_ascii=False).encode()
+    return _summed(json.dumps(content, indent=2, ensure_ascii=False).encode())
+
+
+def _summed(body: bytes) -> bytes:
     return body + b"\nxxh3 " + xxhash.xxh3_64_hexdigest(body).encode() + b"\n"
 
 

@@ -72,6 +72,8 @@ class _Pages(apsw.VFSFile):
         whole = amount == PAGE and len(page) == PAGE  # SQLite also peeks at the first 100 bytes of the file
         if whole and page_sum(page, offset) != page[-RESERVED:]:
             raise apsw.CorruptError(f"the checksum of page {offset // PAGE + 1} does not match")
+        if amount == PAGE and 0 < len(page) < PAGE:  # SQLite would take the rest for zeros
+            raise apsw.CorruptError(f"page {offset // PAGE + 1} is cut off")
         return page
 
     def xWrite(self, data: Any, offset: int) -> None:  # noqa: N802  # SQLite's name

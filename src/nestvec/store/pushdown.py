@@ -27,7 +27,7 @@ def to_sql(node: Filter) -> tuple[str, dict[str, Any]]:
             return "(" + (" OR ".join(map(walk, node.parts)) or "0") + ")"
         if isinstance(node, Not):
             return f"(NOT {walk(node.part)})"
-        path = bind("$" + "".join(f'."{name}"' for name in node.path))
+        path = bind("$" + "".join(f".{json.dumps(name, ensure_ascii=False)}" for name in node.path))
         if node.operator == "$exists":
             return f"((json_type(row.meta, {path}) IS NOT NULL) = {int(bool(node.value))})"
         plain = _test(node, f"json_type(row.meta, {path})", f"json_extract(row.meta, {path})", bind)

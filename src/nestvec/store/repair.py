@@ -151,7 +151,7 @@ def _salvage(writer: Writer, broken: Path, head: Head | None, done: Repair) -> N
         at = time.strftime("%Y-%m-%dT%H:%M:%S.000+00:00", time.gmtime())
         line = (version, None, digest, at, "repair", last_rid, saved, saved, lost)
         writer.db.execute("INSERT INTO version VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", line)
-    done.lost_rows += lost
+    done.lost_rows += max(lost, _last_count(broken) - saved)
     done.actions.append(f"a new {layout.DATABASE} was made from {saved} rows that could be read")
 
 
@@ -179,6 +179,15 @@ def _readable_rows(path: Path) -> Iterator[tuple[Any, ...]]:
     disconnect(db)
 
 
+def _last_count(path: Path) -> int:
+    """How many rows a damaged database says it held; 0 if that cannot be read either."""
+    try:
+        db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=pages.register())
+        return int(db.execute("SELECT count FROM version ORDER BY version DESC LIMIT 1").get or 0)
+    except apsw.Error:
+        return 0
+
+
 def _without_overlap(folder: Path, found: list[SegmentInfo], arrays: dict[str, int]) -> list[SegmentInfo]:
     """Of segments that hold the same rows (a merge was interrupted, say) the longer; the others stay where they are."""
     kept: list[SegmentInfo] = []
@@ -192,11 +201,13 @@ def _without_overlap(folder: Path, found: list[SegmentInfo], arrays: dict[str, i
 
 
 def _repair_segments(writer: Writer, done: Repair) -> None:
+    known = np.fromiter((rid for (rid,) in writer.db.execute("SELECT rid FROM row ORDER BY rid")), np.int64)
     for info in segment_list(writer.db):
         path = writer.path / layout.SEGMENTS / info.name
         try:
             segment = Segment.open(path.parent, info)
-            bad = segment.bad_positions()
+            orphans = np.flatnonzero(~np.isin(segment.rows, known))
+            bad = np.union1d(segment.bad_positions(), orphans)
         except FileNotFoundError:
             done.actions.append(f"segments/{info.name} is missing; its {info.n} rows have lost their vectors")
             _swap(writer, info, [])

@@ -135,6 +135,20 @@ class Snapshot:
         """``(id, row id, digest)`` of every record, ascending by row id."""
         yield from self._db.execute(f"SELECT id, rid, digest FROM row WHERE {ALIVE} ORDER BY rid", {"v": self.version})
 
+    def digests_of(self, rids: Sequence[int]) -> dict[int, bytes]:
+        """Digests of rows by row id, dead rows included as long as they are kept."""
+        found: dict[int, bytes] = {}
+        for some in _chunks(list(rids)):
+            marks = ",".join("?" * len(some))
+            found.update(self._db.execute(f"SELECT rid, digest FROM row WHERE rid IN ({marks})", some))
+        return found
+
+    def documents(self) -> Iterator[str]:
+        """Id of every document, whether it is one row or several passages."""
+        query = f"SELECT DISTINCT coalesce(parent, id) FROM row WHERE {ALIVE}"
+        for (name,) in self._db.execute(query, {"v": self.version}):
+            yield name
+
     def children(self, parent: str) -> list[str]:
         """Ids of the passages of a document, and of the document itself if it is a row."""
         query = f"SELECT id FROM row WHERE (parent = :p OR id = :p) AND {ALIVE} ORDER BY rid"

@@ -124,7 +124,8 @@ class Store:
         """
         if write and version is not None:
             raise InputError("only the newest version can be written to; leave out version or write.")
-        store = cls(Path(path), write=write, version=version, disk=disk or Disk())
+        with storage_errors(Path(path)):
+            store = cls(Path(path), write=write, version=version, disk=disk or Disk())
         try:
             with storage_errors(store.path):
                 store._start()
@@ -148,7 +149,7 @@ class Store:
                 create_head(self.path / layout.HEAD, current, self.disk)
             self._writer.sweep()
         if self.pinned is not None:
-            self._held = self._hold(self.pinned)
+            self._held = self._hold()
 
     def _check_head(self, db: apsw.Connection, head: Head | None) -> None:
         layout.check_format(db, self.path)
@@ -161,18 +162,14 @@ class Store:
                 f"version {there}. Restore {layout.DATABASE} from a backup, or run: nestvec repair {self.path}"
             )
 
-    def _hold(self, version: int) -> apsw.Connection:
+    def _hold(self) -> apsw.Connection:
         """A connection whose transaction keeps an older version readable, come what may."""
         db = connect(self.path / layout.DATABASE, write=False)
-        db.execute("BEGIN")
-        oldest, current = oldest_version(db), newest_version(db).version
-        if not oldest <= version <= current:
+        try:
+            self._begin(db)
+        except BaseException:
             disconnect(db)
-            raise VersionError(
-                f"version must be {oldest} to {current}, got {version}. "
-                "Versions before the oldest were given up when the collection was compacted."
-            )
-        self._state_of(db)
+            raise
         return db
 
     def close(self) -> None:
@@ -215,8 +212,12 @@ class Store:
                 with self._holding:
                     yield Snapshot(self._held, self._state_of(self._held))
                 return
-            with self._reader() as db, db:
-                yield Snapshot(db, self._state_of(db))
+            with self._reader() as db:
+                state = self._begin(db)
+                try:
+                    yield Snapshot(db, state)
+                finally:
+                    _end(db)
 
     def versions(self) -> list[Version]:
         """All versions that can be opened, oldest first."""
@@ -243,10 +244,31 @@ class Store:
             else:
                 self._idle.append(db)
 
+    def _begin(self, db: apsw.Connection) -> State:
+        """Start a transaction for reading, and open what it sees."""
+        while True:
+            db.execute("BEGIN")
+            try:
+                return self._state_of(db)
+            except CorruptError:
+                seen = segment_list(db)
+                _end(db)
+                if segment_list(db) == seen:
+                    raise
+                # else a merge took files away after they were listed and before they were opened: look again
+            except BaseException:
+                _end(db)
+                raise
+
     def _state_of(self, db: apsw.Connection) -> State:
         """The state of the version this transaction sees; files are opened once and kept."""
         current = newest_version(db).version
         version = current if self.pinned is None else self.pinned
+        if not (oldest := oldest_version(db)) <= version <= current:
+            raise VersionError(
+                f"version must be {oldest} to {current}, got {version}. "
+                "Versions before the oldest were given up when the collection was compacted."
+            )
         known = self._state
         if known is not None and known.version == version:
             return known
@@ -258,6 +280,9 @@ class Store:
         unborn = f"SELECT rid FROM row WHERE rid > {int(last)} UNION " if version != current else ""
         gone = db.execute(f"{unborn} SELECT rid FROM row WHERE died <= ? ORDER BY 1", (version,))
         dead = np.fromiter((rid for (rid,) in gone), np.int64)
+        if any(sum(map(len, group)) != count + len(dead) for group in groups.values()):
+            # a compaction is under way or was interrupted: rows are gone whose vectors are still there
+            dead = np.union1d(dead, _strays(db, groups))
         state = State(version, count, last, {name: tuple(group) for name, group in groups.items()}, dead)
         self._state = state  # another thread may have made the same; either will do
         return state
@@ -410,3 +435,20 @@ class Store:
         """
         with storage_errors(self.path), self._reader() as db:
             return derived.get(db, self.path, name)
+
+    def derived_info(self, name: str) -> dict[str, Any] | None:
+        """What is known of a derived file, without reading it; None if there is none."""
+        with storage_errors(self.path), self._reader() as db:
+            return derived.info(db, name)
+
+
+def _end(db: apsw.Connection) -> None:
+    if db.in_transaction:  # an error may have ended it
+        db.execute("ROLLBACK")
+
+
+def _strays(db: apsw.Connection, groups: Mapping[str, Sequence[Segment]]) -> Int64[np.ndarray, " m"]:
+    """Row ids that have vectors in some segment and no row."""
+    known = np.fromiter((rid for (rid,) in db.execute("SELECT rid FROM row ORDER BY rid")), np.int64)
+    held = [segment.rows for group in groups.values() for segment in group]
+    return np.setdiff1d(np.concatenate([np.zeros(0, np.int64), *held]), known)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import apsw
 import numpy as np
@@ -36,6 +37,10 @@ class Problem:
 
     def __str__(self) -> str:
         return f"{self.file}: {self.what}" + (" (can be made again)" if self.derived else "")
+
+
+class _Part(Protocol):
+    def __call__(self, path: Path, db: apsw.Connection, /, *, quick: bool) -> Iterator[Problem]: ...
 
 
 @dataclass(frozen=True)
@@ -92,24 +97,30 @@ def verify(path: str | Path, *, quick: bool = False) -> Verification:
     except CorruptError as cause:
         problems.append(Problem(layout.SETTINGS, _said(cause)))
     problems += _head(path)
-    try:
-        with storage_errors(path):
-            db = connect(path / layout.DATABASE, write=False)
-            try:
-                problems += _database(path, db, quick=quick)
-                problems += _segments(path, db, quick=quick)
-                if not quick:
-                    problems += _derived(path, db)
-            finally:
-                disconnect(db)
-    except StoreError as cause:
-        problems.append(Problem(layout.DATABASE, _said(cause)))
+    parts = (_database, _segments) if quick else (_database, _segments, _derived)
+    for part in parts:  # one that cannot be read must not keep the others from being looked at
+        problems += _with_database(path, part, quick=quick)
     if not quick:
         numbers = _bad_pages(path / layout.DATABASE)
         problems += [Problem(layout.DATABASE, f"page {number} does not match its checksum") for number in numbers]
     files = [file for file in _data_files(path) if file.is_file()]
     size = 0 if quick else sum(file.stat().st_size for file in files)
     return Verification(tuple(dict.fromkeys(problems)), len(files), size, time.perf_counter() - start, quick)
+
+
+def _with_database(path: Path, part: _Part, *, quick: bool) -> list[Problem]:
+    found: list[Problem] = []
+    try:
+        with storage_errors(path):
+            db = connect(path / layout.DATABASE, write=False)
+            try:
+                for problem in part(path, db, quick=quick):
+                    found.append(problem)  # noqa: PERF402  # what was found before an error is kept
+            finally:
+                disconnect(db)
+    except StoreError as cause:
+        found.append(Problem(layout.DATABASE, _said(cause)))
+    return found
 
 
 def _head(path: Path) -> Iterator[Problem]:
@@ -131,7 +142,6 @@ def _database(path: Path, db: apsw.Connection, *, quick: bool) -> Iterator[Probl
 
 
 def _segments(path: Path, db: apsw.Connection, *, quick: bool) -> Iterator[Problem]:
-    alive = np.fromiter((rid for (rid,) in db.execute("SELECT rid FROM row WHERE died IS NULL ORDER BY rid")), np.int64)
     arrays = {info.array for info in segment_list(db)}
     covered: dict[str, list[np.ndarray]] = {name: [] for name in arrays}
     for info in segment_list(db):
@@ -149,13 +159,14 @@ def _segments(path: Path, db: apsw.Connection, *, quick: bool) -> Iterator[Probl
             continue
         if bad:
             yield Problem(file, f"{bad} of {info.n} rows stand in blocks that do not match their checksum")
+    alive = np.fromiter((rid for (rid,) in db.execute("SELECT rid FROM row WHERE died IS NULL ORDER BY rid")), np.int64)
     for name, rows in covered.items():
         without = np.setdiff1d(alive, np.concatenate([np.zeros(0, np.int64), *rows]), assume_unique=True)
         if len(without):
             yield Problem(layout.SEGMENTS, f"{len(without)} rows have no vector in {name!r}, the first is {without[0]}")
 
 
-def _derived(path: Path, db: apsw.Connection) -> Iterator[Problem]:
+def _derived(path: Path, db: apsw.Connection, *, quick: bool) -> Iterator[Problem]:  # noqa: ARG001  # as the others
     for name, file in derived.names(db):
         try:
             derived.get(db, path, name)
@@ -182,4 +193,4 @@ def _data_files(path: Path) -> Iterator[Path]:
 
 
 def _said(cause: Exception) -> str:
-    return str(cause).split(" Run: nestvec repair")[0]
+    return str(cause).split(" Run: nestvec repair")[0].partition("but ")[2] or str(cause)

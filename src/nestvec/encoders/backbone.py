@@ -1,0 +1,211 @@
+"""A sentence-transformers model, read once and understood: its modules, prompts, limits, and one forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+
+from nestvec.core.errors import InputError, MissingExtraError
+from nestvec.core.types import Int64, Matrix
+
+try:
+    import torch
+    from safetensors import SafetensorError
+    from sentence_transformers import SentenceTransformer
+    from transformers.utils import logging as transformers_logging
+except ImportError as cause:
+    raise MissingExtraError("The text encoder", "text") from cause
+
+_NO_LIMIT = 10**6  # transformers writes 1e30 where a tokenizer has no limit
+_PASSAGE_PROMPTS = ("document", "passage", "corpus")  # the order in which encode_document looks
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """What an encoder needs to know of a model.
+
+    Args:
+        modules: run one after the other; the first is the transformer.
+        tokenizer: of the transformer, with a fast backend.
+        prompts: put before a document, and before a query.
+        limits: tokens that fit, special tokens included, for a document and for a query.
+        pooling: how token states become one vector.
+        metric: how vectors are compared.
+        dim: of a vector.
+        unit: True where the last module makes length 1.
+        truncate_dim: leading dimensions that the model's configuration keeps, ``None`` for all.
+        skips_prompt: True where pooling leaves the prompt's tokens out.
+        device: where the modules are.
+    """
+
+    modules: tuple[Any, ...] = field(repr=False)
+    tokenizer: Any = field(repr=False)
+    prompts: tuple[str, str]
+    limits: tuple[int, int]
+    pooling: str
+    metric: Literal["cosine", "dot"]
+    dim: int
+    unit: bool
+    truncate_dim: int | None
+    skips_prompt: bool
+    device: str
+
+
+def open_model(folder: Path, *, device: str) -> Any:
+    """The ``SentenceTransformer`` in a folder, in float32, quietly, without running code that lies there.
+
+    Raises:
+        InputError: the folder is not a model that sentence-transformers can open.
+    """
+    settings = {"use_safetensors": True, "torch_dtype": torch.float32}
+    try:
+        with _no_progress_bars():
+            model = SentenceTransformer(
+                str(folder), device=device, trust_remote_code=False, local_files_only=True, model_kwargs=settings
+            )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError, SafetensorError) as cause:
+        why = str(cause).strip().splitlines() or [""]
+        raise InputError(
+            f"a model folder must be one that sentence-transformers opens without running its code, got "
+            f"{str(folder)!r}: {type(cause).__name__}: {why[0]:.200}"
+        ) from cause
+    return model.eval()
+
+
+def open_stack(folder: Path, *, device: str) -> Stack:
+    """Open a model folder and read off what it does.
+
+    Raises:
+        InputError: it cannot be opened, or is built in a way that this encoder does not run.
+    """
+    model = open_model(folder, device=device)
+    modules = tuple(model)
+    names = [type(module).__name__ for module in modules]
+    first = modules[0]
+    _check_supported(folder, first, names)
+    pools = [module for module in modules if type(module).__name__ == "Pooling"]
+    kept = model.truncate_dim
+    document, query = _limits(first)
+    stack = Stack(
+        modules=modules,
+        tokenizer=first.tokenizer,
+        prompts=_prompts(model),
+        limits=(document, query),
+        pooling="+".join(_pooling(pool) for pool in pools) or "none",
+        metric=_metric(folder, model),
+        dim=1,
+        unit=names[-1] == "Normalize" and kept is None,
+        truncate_dim=kept,
+        skips_prompt=any(not getattr(pool, "include_prompt", True) for pool in pools),
+        device=device,
+    )
+    probe = first.tokenizer("width", return_tensors="np")  # the output's width, whatever modules decide it
+    arrays = {name: np.asarray(probe[name], np.int64) for name in ("input_ids", "attention_mask")}
+    width = forward(stack, arrays, prompt_length=None).shape[1]
+    return Stack(**{**vars(stack), "dim": width})
+
+
+def to_bfloat16(stack: Stack) -> Stack:
+    """The same stack with the transformer's weights in bfloat16, changed in place.
+
+    Buffers keep their type: the angles of rotary positions lose too much in bfloat16. The modules after the
+    transformer stay in float32.
+    """
+    for parameter in stack.modules[0].parameters():
+        if parameter.dtype == torch.float32:
+            parameter.data = parameter.data.to(torch.bfloat16)
+    return stack
+
+
+def forward(stack: Stack, arrays: dict[str, Int64[np.ndarray, "b t"]], *, prompt_length: int | None) -> Matrix:
+    """One batch through the stack: ``[b, t]`` ids and masks -> ``[b, d]`` float32.
+
+    The states of tokens are turned to float32 before they are pooled, whatever the transformer ran in.
+    """
+    with torch.inference_mode():
+        features: dict[str, Any] = {name: torch.from_numpy(x).to(stack.device) for name, x in arrays.items()}
+        features["modality"] = "text"
+        if prompt_length is not None:
+            features["prompt_length"] = prompt_length
+        features = stack.modules[0](features)
+        for name in ("token_embeddings", "sentence_embedding"):
+            if name in features:
+                features[name] = features[name].float()
+        for module in stack.modules[1:]:
+            features = module(features)
+        out = features["sentence_embedding"][:, : stack.truncate_dim]
+        return cast("Matrix", out.float().cpu().numpy())
+
+
+def prompt_length(tokenizer: Any, ids: Sequence[int]) -> int:
+    """Tokens of a prompt that was tokenised alone, without the special token at its end."""
+    return len(ids) - (1 if ids and ids[-1] in tokenizer.all_special_ids else 0)
+
+
+def _prompts(model: Any) -> tuple[str, str]:
+    """What ``encode_document`` and ``encode_query`` put before a text."""
+    default = model.prompts.get(model.default_prompt_name) if model.default_prompt_name else None
+    document = next((model.prompts[name] for name in _PASSAGE_PROMPTS if name in model.prompts), default)
+    query = model.prompts.get("query", default)
+    return document or "", query or ""
+
+
+def _limits(first: Any) -> tuple[int, int]:
+    """Tokens that fit a document and a query: the model's limit, or the one it sets for that task."""
+    whole = first.max_seq_length
+    if not whole or whole > _NO_LIMIT:
+        whole = getattr(first.auto_model.config, "max_position_embeddings", None) or _NO_LIMIT
+    document, query = (getattr(first, name, None) or whole for name in ("document_length", "query_length"))
+    return int(document), int(query)
+
+
+def _pooling(pool: Any) -> str:
+    mode = getattr(pool, "pooling_mode", None)
+    if mode is None:  # sentence-transformers 5
+        return str(pool.get_pooling_mode_str())
+    return mode if isinstance(mode, str) else "+".join(mode)
+
+
+def _metric(folder: Path, model: Any) -> Literal["cosine", "dot"]:
+    name = str(model.similarity_fn_name)
+    if name not in ("cosine", "dot"):
+        raise InputError(
+            f"a model must compare by cosine or dot, got {name!r} in {str(folder)!r}. Set similarity_fn_name to one "
+            "of the two and save the model, if that is how it may be used."
+        )
+    return cast("Literal['cosine', 'dot']", name)
+
+
+def _check_supported(folder: Path, first: Any, names: list[str]) -> None:
+    """Refuse what would give other vectors than sentence-transformers gives."""
+    wrong = ""
+    settings = getattr(first, "processing_kwargs", None) or {}
+    if names[0] != "Transformer" or "Router" in names:
+        wrong = f"the modules {', '.join(names)}"
+    elif not getattr(first.tokenizer, "is_fast", False):
+        wrong = f"the tokenizer {type(first.tokenizer).__name__}, which has no fast form"
+    elif "message" in getattr(first, "modality_config", {}):
+        wrong = "a chat template around each text"
+    elif getattr(first, "query_expansion", None) or settings.get("text") or settings.get("common"):
+        wrong = "settings of its own for tokenising (query_expansion or processing_kwargs)"
+    if wrong:
+        raise InputError(
+            f"a text encoder must be one Transformer with a fast tokenizer and what follows it, got {wrong} in "
+            f"{str(folder)!r}. Encode with sentence-transformers, and give the vectors to nestvec."
+        )
+
+
+@contextmanager
+def _no_progress_bars() -> Iterator[None]:
+    shown = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            transformers_logging.enable_progress_bar()

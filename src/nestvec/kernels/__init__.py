@@ -1,0 +1,1 @@
+"""Arithmetic shared by the parts: arrays in, arrays out."""

@@ -1,0 +1,461 @@
+"""The object a user holds: records and their vectors on disk, found by meaning."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self, cast
+
+import numpy as np
+
+from nestvec.core.errors import InputError
+from nestvec.core.filters import parse_filter
+from nestvec.core.hits import Hits
+from nestvec.core.protocols import Encoder
+from nestvec.core.record import Record
+from nestvec.core.space import Space
+from nestvec.core.types import JSON
+from nestvec.core.vectors import Vectors
+from nestvec.encoders import load
+from nestvec.inputs import Limits, ReadReport, read, read_several
+from nestvec.search.finder import TARGET, Finder, GraphReport
+from nestvec.search.indexing import Documents, Indexing, IndexReport, Progress, Survey
+from nestvec.search.result import Result
+from nestvec.search.settings import ARRAY, Settings, as_searched
+from nestvec.store import Compaction, Repair, Snapshot, Store, Verification, Version, repair, verify
+
+Where = Mapping[str, JSON]
+Mode = Literal["dense", "lexical"]
+
+_OVERLAP = 32  # tokens: a sentence or two, so that what a cut went through is whole on one of its sides
+_ENCODE_BATCH = 1024  # rows encoded together when vectors lost to damage are made again
+
+
+class Collection:
+    """Records with their vectors, searchable by meaning; durable, versioned, and checked on the way in and out.
+
+    Make one with :meth:`create` or :meth:`open`, and use it in a ``with`` block. Every method may be called
+    from several threads. One process at a time may have it open for writing, any number for reading, and
+    readers see each new version as soon as it is committed.
+    """
+
+    def __init__(self, store: Store, *, encoder: Encoder | str | Path | None) -> None:
+        self._store = store
+        self.settings = Settings.from_json(store.settings)
+        self._encoder: Encoder | None = None
+        self._source = self.settings.source if encoder is None else encoder
+        self._finder = Finder(self.settings.space.dim)
+        self._lock = threading.RLock()
+        if isinstance(encoder, Encoder):
+            self.settings.space.require(encoder.space)
+            self._encoder = encoder
+
+    @classmethod
+    def create(
+        cls,
+        path: str | Path,
+        *,
+        encoder: Encoder | str | Path | None = "default",
+        space: Space | None = None,
+        budget: int | None = None,
+        overlap: int = _OVERLAP,
+    ) -> Self:
+        """Make an empty collection and open it for writing. What is given here is pinned for good.
+
+        Args:
+            path: a new or empty folder.
+            encoder: an encoder; or ``default``, a model folder, or a hub id to load one from; or None, to
+                bring vectors along with the records (then ``space`` says what they are).
+            space: only with ``encoder=None``.
+            budget: tokens a passage may have; None for as many as the encoder can see, 0 to never split records.
+            overlap: tokens that two passages share where a section had to be cut.
+
+        Raises:
+            InputError: encoder and space are both given or both missing; the budget exceeds the encoder's window.
+            MissingExtraError: the encoder needs a library that is not installed.
+            StoreError: the folder has something in it, or cannot be written.
+        """
+        if (encoder is None) == (space is None):
+            raise InputError("a collection must have either an encoder or a space, got both or neither.")
+        kind, source, window = None, "", 0
+        if encoder is not None:
+            encoder = encoder if isinstance(encoder, Encoder) else load(encoder)
+            space, window = encoder.space, encoder.window
+            kind, source = str(getattr(encoder, "kind", "custom")), str(getattr(encoder, "source", ""))
+        budget = window if budget is None else budget
+        if not 0 <= budget <= max(window, 0):
+            raise InputError(f"budget must be 0 to {window}, which is what the encoder can see, got {budget}.")
+        settings = Settings(cast(Space, space), kind, source, budget, min(overlap, max(0, budget // 2 - 1)))
+        return cls(Store.create(path, settings=settings.to_json()), encoder=encoder)
+
+    @classmethod
+    def open(
+        cls,
+        path: str | Path,
+        *,
+        encoder: Encoder | str | Path | None = None,
+        write: bool = False,
+        version: int | None = None,
+    ) -> Self:
+        """Open a collection.
+
+        Args:
+            path: its folder.
+            encoder: the encoder that made it, if it is not to be loaded from where it was loaded then.
+            write: take the writer lock.
+            version: read this version instead of the newest.
+
+        Raises:
+            SpaceMismatchError: ``encoder`` gives vectors of another space.
+            StoreError: as :meth:`nestvec.store.Store.open`.
+        """
+        store = Store.open(path, write=write, version=version)
+        try:
+            return cls(store, encoder=encoder)
+        except BaseException:
+            store.close()
+            raise
+
+    def close(self) -> None:
+        """Give files and locks back. Calling it twice is allowed."""
+        self._store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        with self._store.read() as snapshot:
+            return len(snapshot)
+
+    def __contains__(self, id_: object) -> bool:
+        if not isinstance(id_, str):
+            return False
+        with self._store.read() as snapshot:
+            return bool(snapshot.find([id_]))
+
+    def __repr__(self) -> str:
+        return f"Collection({str(self.path)!r}, {self.settings.space})"
+
+    @property
+    def path(self) -> Path:
+        """Its folder."""
+        return self._store.path
+
+    @property
+    def space(self) -> Space:
+        """The space of its vectors."""
+        return self.settings.space
+
+    @property
+    def version(self) -> int:
+        """Number of the version that a read sees now."""
+        with self._store.read() as snapshot:
+            return snapshot.version
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder, loaded when it is first needed.
+
+        Raises:
+            SpaceMismatchError: the model there now is not the one that made the collection.
+            InputError: the collection was made without an encoder, or with one that cannot be found by name.
+            MissingExtraError: it needs a library that is not installed.
+        """
+        with self._lock:
+            if self._encoder is None:
+                if not self._source:
+                    raise InputError(
+                        f"{self.path} was made with vectors or an encoder of your own: pass vectors, or encoder= to open."
+                    )
+                encoder = load(cast("str | Path", self._source))
+                self.space.require(encoder.space)
+                self._encoder = encoder
+            return self._encoder
+
+    # ------------------------------------------------------------------ putting in
+
+    def add(
+        self, records: Iterable[Record | str | Mapping[str, JSON]], *, vectors: Vectors | None = None
+    ) -> IndexReport:
+        """Add records; one whose id is there already replaces it, and costs nothing if it is the same.
+
+        Records longer than the budget are split into passages. They are encoded and committed in batches,
+        so a stream of any length may be added, and what was committed stays if the rest fails. Running the
+        same call again goes on where the first stopped.
+
+        Args:
+            records: records; or strings, whose id is then a fingerprint of their text; or mappings with
+                ``text`` and optionally ``id``, ``title`` and other fields, which become metadata.
+            vectors: their vectors, one a record, if they are not to be encoded; records are not split then.
+
+        Raises:
+            SpaceMismatchError: the vectors are of another space.
+            InputError: there is not one vector for each record.
+            DiskError: what was committed before is safe.
+        """
+        with self._lock:
+            if vectors is not None:
+                return self._add_vectors(records, vectors)
+            # two records with the same text are what their maker meant, unlike two files
+            documents = partial(_documents, records, duplicates="keep")
+            return Indexing(self._store, self.settings, self.encoder).run(documents)
+
+    def _add_vectors(self, records: Iterable[Record | str | Mapping[str, JSON]], vectors: Vectors) -> IndexReport:
+        self.space.require(vectors.space)
+        report, start = IndexReport(), time.monotonic()
+        rows = list(_documents(records, report.read, duplicates="keep"))
+        if len(rows) != len(vectors):
+            raise InputError(f"there must be one vector a record, got {len(vectors)} and {len(rows)}. {report.read}")
+        done = self._store.commit(rows, {ARRAY: as_searched(vectors.values, self.space)})
+        report.encoded, report.removed, report.commits = done.added, done.removed, 1
+        report.seconds = time.monotonic() - start
+        return report
+
+    def index(
+        self,
+        source: str | Path | Sequence[str | Path],
+        *,
+        prune: bool = False,
+        limits: Limits | None = None,
+        progress: Progress | None = None,
+    ) -> IndexReport:
+        """Read files, folders, globs or packages and add what is in them; only what changed is encoded.
+
+        Args:
+            source: as :func:`nestvec.inputs.read` takes it.
+            prune: also take away every document that is not in ``source``.
+            limits: caps on what is read.
+            progress: called after every batch.
+
+        Raises:
+            InputError: there is nothing at ``source``.
+        """
+        with self._lock:
+            indexing = Indexing(self._store, self.settings, self.encoder)
+            report = indexing.run(_reader(source, limits), prune=prune, progress=progress)
+            self._finder.refresh_graph(self._store)
+            return report
+
+    def survey(self, source: str | Path | Sequence[str | Path], *, limits: Limits | None = None) -> Survey:
+        """What :meth:`index` would do, without doing it: documents, passages, tokens, bytes, and how much is new."""
+        return Indexing(self._store, self.settings, self.encoder).survey(_reader(source, limits))
+
+    def delete(self, ids: Iterable[str], *, documents: bool = True) -> int:
+        """Take records away, as one version, and return how many were there.
+
+        Args:
+            ids: ids of records; or of documents, which takes all their passages.
+            documents: False to take ids of records only.
+        """
+        ids = [ids] if isinstance(ids, str) else list(ids)
+        with self._store.read() as snapshot:
+            wanted = {child for id_ in ids for child in snapshot.children(id_)} if documents else set()
+        return self._store.commit(remove=wanted | set(ids)).removed
+
+    # ------------------------------------------------------------------ finding
+
+    def search(
+        self,
+        query: str,
+        k: int = 10,
+        *,
+        where: Where | None = None,
+        mode: Mode = "dense",
+        per_document: bool = False,
+    ) -> list[Result]:
+        """The ``k`` records that fit a query best, best first; fewer if there are not as many.
+
+        Args:
+            query: what to look for.
+            k: how many, at least 1.
+            where: a metadata filter, see :mod:`nestvec.core.filters`; every record that meets it is considered.
+            mode: ``dense`` by meaning, ``lexical`` by words (BM25).
+            per_document: the best passage of each document only.
+
+        Raises:
+            FilterError: the filter is malformed.
+            CorruptError: what had to be read is damaged.
+        """
+        return self.search_many([query], k, where=where, mode=mode, per_document=per_document)[0]
+
+    def search_many(
+        self,
+        queries: Sequence[str],
+        k: int = 10,
+        *,
+        where: Where | None = None,
+        mode: Mode = "dense",
+        per_document: bool = False,
+    ) -> list[list[Result]]:
+        """:meth:`search` for several queries at once, which is faster than one after the other."""
+        if k < 1:
+            raise InputError(f"k must be at least 1, got {k}.")
+        if mode not in ("dense", "lexical"):
+            raise InputError(f"mode must be 'dense' or 'lexical', got {mode!r}.")
+        condition = parse_filter(where) if where else None
+        vectors = as_searched(self.encoder.encode_query(queries).values, self.space) if mode == "dense" else None
+        with self._store.read() as snapshot:
+            depth = k
+            while True:
+                if vectors is not None:
+                    hits = self._finder.find(self._store, snapshot, vectors, depth, condition)
+                    found = [list(zip(*row, strict=True)) for row in zip(hits.ids, hits.scores, strict=True)]
+                else:
+                    found = [list(snapshot.match(query, depth, where=condition)) for query in queries]
+                results = [_results(snapshot, pairs) for pairs in found]
+                if not per_document:
+                    return results
+                best = [_per_document(some)[:k] for some in results]
+                exhausted = all(len(b) == k or len(r) < depth for b, r in zip(best, results, strict=True))
+                if exhausted or depth >= len(snapshot):
+                    return best
+                depth = min(depth * 4, len(snapshot))
+
+    def find(self, queries: Vectors, k: int = 10, *, where: Where | None = None) -> Hits:
+        """The ``k`` nearest rows to each vector, as row ids: what an evaluation or another program wants.
+
+        Raises:
+            SpaceMismatchError: the queries are of another space.
+        """
+        self.space.require(queries.space)
+        condition = parse_filter(where) if where else None
+        with self._store.read() as snapshot:
+            values = as_searched(queries.values, self.space)
+            return self._finder.find(self._store, snapshot, values, k, condition)
+
+    def get(self, ids: str | Sequence[str]) -> list[Record]:
+        """The records with these ids, in this order.
+
+        Raises:
+            NotFoundError: one of them is not there.
+        """
+        with self._store.read() as snapshot:
+            return snapshot.get([ids] if isinstance(ids, str) else list(ids))
+
+    def records(self) -> Iterator[Record]:
+        """Every record, oldest first, never all in memory."""
+        with self._store.read() as snapshot:
+            for _, record in snapshot.rows():
+                yield record
+
+    def vectors(self, ids: Sequence[str]) -> Vectors:
+        """The stored vectors ``[n, d]`` of records, in this order.
+
+        Raises:
+            NotFoundError: one of them is not there.
+        """
+        with self._store.read() as snapshot:
+            snapshot.get(ids)  # names the id that is missing
+            found = snapshot.find(ids)
+            rids = np.array([found[id_] for id_ in ids], np.int64)
+            return Vectors(snapshot.vectors(ARRAY, rids).reshape(len(ids), self.space.dim), self.space)
+
+    # ------------------------------------------------------------------ keeping
+
+    def build_graph(self, *, recall: float = TARGET) -> GraphReport:
+        """Build, or build again, a graph that answers in less time than a scan of everything, at a measured recall.
+
+        Args:
+            recall: of the 10 nearest, the share that the graph must find on a sample of the stored rows.
+
+        Raises:
+            MissingExtraError: faiss is not installed.
+        """
+        with self._lock:
+            return self._finder.build_graph(self._store, recall=recall)
+
+    def versions(self) -> list[Version]:
+        """The versions that can be opened, oldest first."""
+        return self._store.versions()
+
+    def compact(self) -> Compaction:
+        """Give back the space of what was deleted or replaced; older versions cannot be opened afterwards."""
+        with self._lock:
+            done = self._store.compact()
+            self._finder.refresh_graph(self._store)
+            return done
+
+    def verify(self, *, quick: bool = False) -> Verification:
+        """Compare every checksum; see :func:`nestvec.store.verify`."""
+        return verify(self.path, quick=quick)
+
+    @classmethod
+    def repair(cls, path: str | Path, *, encoder: Encoder | str | Path | None = None) -> Repair:
+        """Make a damaged collection usable again, and encode again what has lost its vector.
+
+        Args:
+            path: its folder; it must not be open for writing.
+            encoder: as in :meth:`open`.
+
+        Raises:
+            CorruptError: ``collection.json`` itself is damaged.
+        """
+        done = repair(path)
+        if done.missing.get(ARRAY):
+            with cls.open(path, encoder=encoder, write=True) as collection:
+                made = collection._encode_missing()  # noqa: SLF001  # its own class
+            done.actions.append(f"{made} rows were encoded again")
+            done.missing.pop(ARRAY)
+        return done
+
+    def _encode_missing(self) -> int:
+        missing = self._store.missing(ARRAY)
+        for start in range(0, len(missing), _ENCODE_BATCH):
+            some = missing[start : start + _ENCODE_BATCH]
+            with self._store.read() as snapshot:
+                records = snapshot.records(some)
+            self._store.restore(ARRAY, some, as_searched(self.encoder.encode(records).values, self.space))
+        return len(missing)
+
+    def info(self) -> dict[str, JSON]:
+        """What it is and how large, as plain data."""
+        files = [file for file in self.path.rglob("*") if file.is_file()]
+        with self._store.read() as snapshot:
+            count, version = len(snapshot), snapshot.version
+            segments = len(snapshot.segments(ARRAY))
+            dead = len(snapshot.state.dead)
+        return {
+            "path": str(self.path),
+            "records": count,
+            "deleted_rows": dead,
+            "version": version,
+            "segments": segments,
+            "bytes": sum(file.stat().st_size for file in files),
+            "vector_bytes": (count + dead) * self.space.dim * 4,
+            "encoder": self.settings.source or None,
+            "space": self.space.to_json(),
+            "fingerprint": self.space.fingerprint,
+            "passage_tokens": self.settings.budget,
+            "graph": self._finder.graph_info(self._store),
+        }
+
+
+def _documents(
+    records: Iterable[Record | str | Mapping[str, JSON]], report: ReadReport, *, duplicates: Literal["skip", "keep"]
+) -> Iterator[Record]:
+    return read(records, report=report, duplicates=duplicates)
+
+
+def _reader(source: str | Path | Sequence[str | Path], limits: Limits | None) -> Documents:
+    sources = [source] if isinstance(source, str | Path) else list(source)
+    return lambda report: read_several(sources, report=report, limits=limits)
+
+
+def _results(snapshot: Snapshot, pairs: Iterable[tuple[int, float]]) -> list[Result]:
+    kept = [(int(rid), float(score)) for rid, score in pairs if rid >= 0]
+    records = snapshot.records([rid for rid, _ in kept])
+    return [Result(record, score, rid) for record, (rid, score) in zip(records, kept, strict=True)]
+
+
+def _per_document(results: list[Result]) -> list[Result]:
+    best: dict[str, Result] = {}
+    for result in results:
+        best.setdefault(result.document, result)
+    return list(best.values())
