@@ -42,8 +42,7 @@ def run(*, quick: bool) -> Outcome:
     heavy = sorted(loaded & set(_HEAVY))
     outcome.notes = [
         f"{repeats} runs each, in turn; seconds are of the whole process and include the interpreter's {start:.3f}.",
-        "import_s is `from nestvec import Collection`, which is what a program does; "
-        "a bare `import nestvec` is import_nestvec_s.",
+        "import_s is `from nestvec import Collection`, as in a program; a bare `import nestvec` is import_nestvec_s.",
         f"heavy libraries loaded by it: {', '.join(heavy) or 'none'}.",
     ]
     return outcome

@@ -20,8 +20,8 @@ from nestvec.metrics import Interval, bootstrap_mean, judge, ndcg, recall
 
 K = 10
 SETS = ("scifact", "cranfield")
-_QUICK_DOCUMENTS = 600  # what two cores encode in seconds; every relevant document is among them
-_QUICK_QUERIES = 60
+_QUICK_DOCUMENTS = 300  # what two cores encode in seconds; every relevant document is among them
+_QUICK_QUERIES = 30
 
 Ranking = list[list[str]]
 
@@ -48,7 +48,7 @@ def run(*, quick: bool) -> Outcome:
         _measure(name, load(folder, quick=quick), outcome)
     outcome.notes += [
         "passages: documents cut to the encoder's window, a document scored by its best passage (max-p).",
-        "whole: one vector a document, title and text cut off at 256 tokens, as published scores of this model are made.",
+        "whole: one vector a document, title and text cut off at 256 tokens, as in published scores.",
         f"Intervals: 95 % BCa bootstrap over queries. Documents: {'a cut; compare with nothing' if quick else 'all'}.",
     ]
     return outcome
@@ -69,12 +69,14 @@ def load(folder: Path, *, quick: bool) -> Judged:
         wanted = {name for found in judgements.values() for name, gain in found.items() if gain > 0}
         documents.sort(key=lambda record: record.id not in wanted)  # stable: relevant ones first
         documents = documents[: max(_QUICK_DOCUMENTS, len(wanted))]
-    missing = {n for found in judgements.values() for n, gain in found.items() if gain > 0} - {r.id for r in documents}
-    assert not missing, f"relevant documents that were not read: {sorted(missing)[:5]}"
     return Judged(documents, [queries[name] for name in judgements], list(judgements.values()))
 
 
 def _measure(name: str, judged: Judged, outcome: Outcome) -> None:
+    wanted = {n for found in judged.judgements for n, gain in found.items() if gain > 0}
+    unread = wanted - {record.id for record in judged.documents}
+    if unread:
+        outcome.notes.append(f"{name}: relevant, but without text, and so counted as not found: {sorted(unread)}")
     systems: dict[str, tuple[str, Callable[[Judged], dict[str, Ranking]]]] = {
         "passages": (f"{name}_ndcg10", lambda j: collection(j, budget=None)),
         "whole": (f"{name}_whole", lambda j: {"whole": collection(j, budget=0)["passages"]}),

@@ -80,6 +80,24 @@ def outcome(reader: str, path: Path) -> tuple[list[Record], ReadReport, Unreadab
         return [], incoming.report, cause
 
 
+WHERE = {
+    "txt@1": "nestvec.inputs.txt",
+    "markdown@1": "nestvec.inputs.markdown",
+    "rst@1": "nestvec.inputs.rst",
+    "html@1": "nestvec.inputs.html",
+    "pdf@1": "nestvec.inputs.pdf",
+    "jsonl@1": "nestvec.inputs.jsonl",
+    "delimited@1": "nestvec.inputs.delimited",
+    "parquet@1": "nestvec.inputs.parquet",
+    "python@1": "nestvec.inputs.python_source",
+    "python-package@1": "nestvec.inputs.python_package",
+}
+
+
+def test_a_reader_is_a_file():
+    assert {name: READERS[name].__module__ for name in READERS} == WHERE
+
+
 def test_every_reader_has_a_sample_and_a_way_in():
     assert set(GOOD) == set(READERS)
     assert set(SUFFIXES.values()) == set(READERS) - {"python-package@1"}
@@ -112,13 +130,27 @@ class TestEveryReader:
 
     @pytest.mark.parametrize(
         "content",
-        [b"\xff\xfe\xfa", b"\xe9\xa0", b"ab\xffcd\n" * 3, b"\0" * 50, b"PAR1\0\0", b"%PDF-1.4\n%%EOF", b'{"text": "\xff"}\n'],
+        [
+            b"\xff\xfe\xfa",
+            b"\xe9\xa0",
+            b"ab\xffcd\n" * 3,
+            b"\0" * 50,
+            b"PAR1\0\0",
+            b"%PDF-1.4\n%%EOF",
+            b'{"text": "\xff"}\n',
+        ],
     )
     def test_never_raises_and_never_loses_silently(self, reader, content, tmp_path):
         path = tmp_path / ("bad" + Path(GOOD[reader]()[0]).suffix)
         path.write_bytes(content)
         records, report, trouble = outcome(reader, path)
-        if content.startswith(b"%PDF") and reader not in ("pdf@1", "jsonl@1", "parquet@1", "python@1", "python-package@1"):
+        if content.startswith(b"%PDF") and reader not in (
+            "pdf@1",
+            "jsonl@1",
+            "parquet@1",
+            "python@1",
+            "python-package@1",
+        ):
             assert trouble is None or trouble.reason == Reason.EMPTY  # it is a sound text
         else:
             assert records == []
@@ -222,7 +254,7 @@ def test_pdf_without_text_encrypted_or_broken(read_file, capfd):
     for cut in range(0, len(whole), 97):
         records, report = read_file("cut.pdf", whole[:cut])
         assert records or report.skipped
-    records, report = read_file("x.pdf", whole.replace(b"startxref", b"startxxxx"))
+    records, report = read_file("x.pdf", whole.replace(b"startxref\n", b"startxref\n1"))
     assert records
     assert report.repaired[Reason.PDF].count == 1
     assert capfd.readouterr() == ("", "")  # what pypdf had to say is in the report
@@ -310,7 +342,7 @@ def test_csv_trouble_stays_in_its_row(read_file):
     assert len(record.text) == 300_000  # beyond the csv module's own limit of 131,072
     records, report = read_file("q.csv", 'id,text\n1,"never closed\n' + "2,x\n" * 100, limits=Limits(max_line_bytes=50))
     assert [r.id for r in records] == ["2"]  # the field may not grow for ever, and reading goes on behind it
-    assert "lines 2 to 11" in report.skipped[Reason.BROKEN_ROW].examples[0].detail
+    assert "lines 2 to 12" in report.skipped[Reason.BROKEN_ROW].examples[0].detail
     assert csv.field_size_limit() == before
     records, report = read_file("h.csv", "id,id\n1,2\n")
     assert reasons(report) == {"broken row": 1}
@@ -402,7 +434,11 @@ def test_python_docstrings_with_qualified_names(read_file):
     assert records[4].text.endswith("A property.")
     assert records[3].title == "mod.C.m"
     assert records[3].metadata["line"] == 10
-    for bad, reason in (("def f(:", "damaged"), ("x = 1", "no docstrings"), ("# coding: klingon\n", "undecodable bytes")):
+    for bad, reason in (
+        ("def f(:", "damaged"),
+        ("x = 1", "no docstrings"),
+        ("# coding: klingon\n", "undecodable bytes"),
+    ):
         _, report = read_file("bad.py", bad)
         assert reasons(report) == {reason: 1}
     _, report = read_file("deep.py", "x = " + "-" * 100_000 + "1")
@@ -432,11 +468,11 @@ def test_python_packages_are_found_and_not_imported(tmp_path, monkeypatch):
 
 def test_python_json():
     records = {r.id: r for r in read("python:json")}
-    assert {"json", "json.dumps", "json.JSONDecoder" "", "json.decoder"} & set(records) >= {"json", "json.dumps"}
+    assert {"json", "json.dumps", "json.decoder"} <= set(records)
     assert "json.decoder.JSONDecoder.decode" in records
     assert records["json.dumps"].text.startswith("def dumps(obj, *, skipkeys=False")
     assert records["json.dumps"].title == "json.dumps"
-    assert [r.id for r in read("python:json.decoder")][0].startswith("json.decoder")
+    assert next(read("python:json.decoder")).id == "json.decoder"
 
 
 def test_python_modules_without_source_and_without_existence():

@@ -179,6 +179,8 @@ def _field(path: tuple[str, ...], value: object, at: str) -> Iterator[Filter]:
         raise FilterError(f"{at}: a path must be names joined by single dots.")
     if any('"' in name or "\0" in name for name in path):
         raise FilterError(f"{at}: a field name in a filter may hold no double quote and no null character.")
+    for name in path:
+        _scalar(name, at)  # a name has to be valid Unicode, as a value has
     if not isinstance(value, Mapping):
         yield Condition(path, "$eq", _scalar(value, at))
         return

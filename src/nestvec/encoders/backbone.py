@@ -110,15 +110,39 @@ def open_stack(folder: Path, *, device: str) -> Stack:
     return Stack(**{**vars(stack), "dim": width})
 
 
-def to_bfloat16(stack: Stack) -> Stack:
-    """The same stack with the transformer's weights in bfloat16, changed in place.
+class Bfloat16Linear(torch.nn.Module):  # type: ignore[misc]  # torch is not followed by mypy
+    """``y = x W' + b`` multiplied in bfloat16, float32 outside it.
 
-    Buffers keep their type: the angles of rotary positions lose too much in bfloat16. The modules after the
-    transformer stay in float32.
+    Args:
+        exact: the float32 layer to stand in for.
+        narrow: leave ``y`` in bfloat16, for an activation function that follows at once.
     """
-    for parameter in stack.modules[0].parameters():
-        if parameter.dtype == torch.float32:
-            parameter.data = parameter.data.to(torch.bfloat16)
+
+    def __init__(self, exact: Any, *, narrow: bool) -> None:
+        super().__init__()
+        self.register_buffer("weight", exact.weight.detach().to(torch.bfloat16))
+        self.register_buffer("bias", None if exact.bias is None else exact.bias.detach().to(torch.bfloat16))
+        self.narrow = narrow
+
+    def forward(self, x: Any) -> Any:
+        """``[..., i]`` -> ``[..., o]``."""
+        y = torch.nn.functional.linear(x.to(torch.bfloat16), self.weight, self.bias)
+        return y if self.narrow else y.float()
+
+
+def to_bfloat16(stack: Stack) -> Stack:
+    """The same stack with the linear layers of the transformer in bfloat16, changed in place.
+
+    Sums between layers, norms and attention stay in float32. With all of the transformer in bfloat16, a third
+    faster, a text of a few tokens moved by 0.0026 with the company it was padded in; so it moves by 0.0007.
+    """
+    for parent in list(stack.modules[0].modules()):
+        # In the BERT family nothing but the activation reads what this layer gives.
+        before_activation = type(parent).__name__.endswith("Intermediate") and hasattr(parent, "intermediate_act_fn")
+        for name, child in list(parent.named_children()):
+            if type(child) is torch.nn.Linear:
+                narrow = before_activation and name == "dense"
+                setattr(parent, name, Bfloat16Linear(child, narrow=narrow))
     return stack
 
 

@@ -148,7 +148,8 @@ class _Packer:
                 break
             tail.append(old)
             left -= old.tokens
-        tail = tail[: len(self.last) - 1]  # a passage never repeats all of the one before
+        if tail and tail[-1].atom.start == self.last[0].atom.start:  # a passage never repeats all of the one before
+            tail.pop()
         self.hand[:0] = tail[::-1]
         self.lead = len(tail)
         self.tokens += sum(old.tokens for old in tail)

@@ -37,7 +37,7 @@ _WORD = re.compile(r"\S+")
 
 # Every alternative is anchored at a place that is looked at once, so that time is linear in the text.
 _BOUNDARY = re.compile(
-    r"(?<=[.!?…\"'”’)\]])\s++(?=[\"'“‘(\[«]?[^\W_a-z])"  # a stop, white space, and no small letter
+    r"(?<=[.!?…。！？\"'”’)\]])\s++(?=[\"'“‘(\[«]?[^\W_a-z])"  # a stop, white space, and no small letter
     r"|(?<=[。！？])(?=[^\s。！？」』）])"  # no white space is needed after these
     r"|\n(?=[ \t]*+(?:[-*+•]|\d{1,3}[.)])[ \t])"  # an item of a list
 )

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self, cast
+from typing import Literal, cast
 
 import numpy as np
 
@@ -63,7 +63,7 @@ class Collection:
         space: Space | None = None,
         budget: int | None = None,
         overlap: int = _OVERLAP,
-    ) -> Self:
+    ) -> Collection:
         """Make an empty collection and open it for writing. What is given here is pinned for good.
 
         Args:
@@ -100,7 +100,7 @@ class Collection:
         encoder: Encoder | str | Path | None = None,
         write: bool = False,
         version: int | None = None,
-    ) -> Self:
+    ) -> Collection:
         """Open a collection.
 
         Args:
@@ -124,7 +124,7 @@ class Collection:
         """Give files and locks back. Calling it twice is allowed."""
         self._store.close()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Collection:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -172,7 +172,8 @@ class Collection:
             if self._encoder is None:
                 if not self._source:
                     raise InputError(
-                        f"{self.path} was made with vectors or an encoder of your own: pass vectors, or encoder= to open."
+                        f"{self.path} must be opened with encoder= to encode anything: it was made with vectors, "
+                        "or with an encoder that has no name."
                     )
                 encoder = load(cast("str | Path", self._source))
                 self.space.require(encoder.space)
@@ -306,7 +307,8 @@ class Collection:
             while True:
                 if vectors is not None:
                     hits = self._finder.find(self._store, snapshot, vectors, depth, condition)
-                    found = [list(zip(*row, strict=True)) for row in zip(hits.ids, hits.scores, strict=True)]
+                    rows = zip(hits.ids.tolist(), hits.scores.tolist(), strict=True)
+                    found = [list(zip(*row, strict=True)) for row in rows]
                 else:
                     found = [list(snapshot.match(query, depth, where=condition)) for query in queries]
                 results = [_results(snapshot, pairs) for pairs in found]
@@ -449,7 +451,7 @@ def _reader(source: str | Path | Sequence[str | Path], limits: Limits | None) ->
 
 
 def _results(snapshot: Snapshot, pairs: Iterable[tuple[int, float]]) -> list[Result]:
-    kept = [(int(rid), float(score)) for rid, score in pairs if rid >= 0]
+    kept = [(rid, score) for rid, score in pairs if rid >= 0]
     records = snapshot.records([rid for rid, _ in kept])
     return [Result(record, score, rid) for record, (rid, score) in zip(records, kept, strict=True)]
 

@@ -93,7 +93,7 @@ def choose(n: int, allowed: int, *, q: int, k: int, dim: int, graph: GraphCost |
         fetch = k if fraction == 1 else math.ceil(_MARGIN * k / fraction)
         ef = max(math.ceil(graph.ef * max(fetch / graph.k, 1)), fetch)
         if fetch < graph.covered:
-            threads = min(q, os.cpu_count() or 1)
+            threads = max(min(q, os.cpu_count() or 1), 1)
             deep = math.log2(graph.covered + 2) / math.log2(50_000)
             costs["graph"] = q / threads * ef * width * _CANDIDATE * deep
             costs["graph"] += (_CALL + graph.tail * row) if graph.tail else 0

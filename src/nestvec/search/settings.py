@@ -17,7 +17,7 @@ ARRAY = "dense"
 
 
 def as_searched(values: Matrix, space: Space) -> Matrix:
-    """The vectors ``[n, d]`` whose inner product is the metric of their space: made unit for a cosine, else as they are.
+    """Vectors ``[n, d]`` whose inner product is the metric of their space: made unit for a cosine, else as they are.
 
     A vector of zeros stays one; its cosine with anything is 0.
     """

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nestvec.core.types import Int64
+from nestvec.store.schema import fold_log
 from nestvec.store.segment import Segment, SegmentInfo
 from nestvec.store.writer import Writer, checked_values, segment_list
 
@@ -71,7 +72,7 @@ def compact(writer: Writer) -> Compaction:
     with writer.transaction():
         writer.db.execute("INSERT INTO lexicon(lexicon) VALUES ('optimize')")
     writer.db.execute("PRAGMA incremental_vacuum").fetchall()
-    writer.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    fold_log(writer.db)
     return Compaction(head.version, removed, (before, len(segment_list(writer.db))), (size, _size(writer)))
 
 

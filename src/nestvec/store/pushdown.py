@@ -22,9 +22,9 @@ def to_sql(node: Filter) -> tuple[str, dict[str, Any]]:
 
     def walk(node: Filter) -> str:
         if isinstance(node, All):
-            return "(" + (" AND ".join(map(walk, node.parts)) or "1") + ")"
+            return _joined([walk(part) for part in node.parts], " AND ") or "1"
         if isinstance(node, AnyOf):
-            return "(" + (" OR ".join(map(walk, node.parts)) or "0") + ")"
+            return _joined([walk(part) for part in node.parts], " OR ") or "0"
         if isinstance(node, Not):
             return f"(NOT {walk(node.part)})"
         path = bind("$" + "".join(f".{json.dumps(name, ensure_ascii=False)}" for name in node.path))
@@ -38,6 +38,14 @@ def to_sql(node: Filter) -> tuple[str, dict[str, Any]]:
         )
 
     return walk(node), bindings
+
+
+def _joined(parts: list[str], word: str) -> str:
+    """Parts in parentheses, halves of halves: as one long chain SQLite would count each as a level of depth."""
+    if len(parts) < 2:
+        return "".join(parts)
+    middle = len(parts) // 2
+    return f"({_joined(parts[:middle], word)}{word}{_joined(parts[middle:], word)})"
 
 
 def _test(node: Condition, type_: str, value: str, bind: Any) -> str:

@@ -73,6 +73,7 @@ ALIVE = "(row.born <= :v AND (row.died IS NULL OR row.died > :v))"
 
 MAX_ROW_BYTES = 64 << 20
 """Text and metadata of one row; a document longer than this is split before it gets here."""
+_PATIENCE = 30_000  # milliseconds to wait for another connection's lock, which is held for one transaction
 _COMPRESS_FROM = 128  # bytes; below it zlib rarely wins
 
 
@@ -96,7 +97,7 @@ def connect(path: Path, *, write: bool) -> apsw.Connection:
         db.pragma("journal_size_limit", 64 << 20)
     else:
         db = _connect_reader(path, vfs)
-    db.set_busy_timeout(30_000)
+    db.set_busy_timeout(_PATIENCE)
     db.pragma("cache_size", -32_768)  # KiB
     return db
 
@@ -116,6 +117,13 @@ def _connect_reader(path: Path, vfs: str) -> apsw.Connection:
         db = apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI, vfs=vfs)
         db.pragma("schema_version")
     return db
+
+
+def fold_log(db: apsw.Connection) -> None:
+    """Write the log back into the database and empty it, as far as readers of older versions allow, without waiting."""
+    db.set_busy_timeout(0)
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    db.set_busy_timeout(_PATIENCE)
 
 
 def disconnect(db: apsw.Connection) -> None:

@@ -21,7 +21,7 @@ _WORD = re.compile(r"\w+")
 _MAX_WORDS = 256  # of a lexical query; the cost of a match grows with each
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class State:
     """What a version consists of, besides the rows in the database.
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import apsw
 import numpy as np
@@ -39,6 +39,7 @@ class Problem:
         return f"{self.file}: {self.what}" + (" (can be made again)" if self.derived else "")
 
 
+@runtime_checkable
 class _Part(Protocol):
     def __call__(self, path: Path, db: apsw.Connection, /, *, quick: bool) -> Iterator[Problem]: ...
 

@@ -1,0 +1,1 @@
+"""Programs made of the rooms below: the command line."""

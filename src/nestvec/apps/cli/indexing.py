@@ -1,0 +1,249 @@
+"""``nestvec index``: files into a collection."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nestvec.apps.cli.config import Precision, Quiet, from_flag, option
+from nestvec.apps.cli.console import AsJSON, Output, as_json, command, duration, several, size
+from nestvec.apps.cli.errors import Code, Interrupted
+from nestvec.apps.cli.progress import meter, waiting
+from nestvec.core.errors import InputError, NoCollectionError
+from nestvec.core.types import JSON
+
+if TYPE_CHECKING:
+    from nestvec.core.protocols import Encoder
+    from nestvec.inputs import Limits, ReadReport
+    from nestvec.search.collection import Collection
+    from nestvec.search.indexing import IndexReport, Survey
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What the command line asks of the collection. ``pinned`` names what was given as a flag, and so must hold."""
+
+    to: Path
+    model: str | None
+    precision: str
+    device: str
+    passage_tokens: int | None
+    overlap: int
+    pinned: tuple[str, ...]
+
+
+def index(
+    ctx: typer.Context,
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATH...", help="Files, folders, quoted patterns, python:NAME, or - (stdin).")
+    ],
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="The collection; made if it is not there.")],
+    model: Annotated[str | None, option("model", "--model", "-m")] = None,
+    passage_tokens: Annotated[int | None, option("passage_tokens", "--passage-tokens")] = None,
+    overlap: Annotated[int, option("overlap", "--overlap")] = 32,
+    precision: Annotated[Precision, option("precision", "--precision")] = Precision.AUTO,
+    device: Annotated[str, option("device", "--device")] = "auto",
+    encoding: Annotated[str, typer.Option("--encoding", help="Of text that does not say its own.")] = "utf-8",
+    prune: Annotated[bool, typer.Option("--prune", help="Take away documents that PATH no longer has.")] = False,  # noqa: FBT002
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")] = False,  # noqa: FBT002
+    survey: Annotated[  # noqa: FBT002
+        bool, typer.Option("--survey/--no-survey", help="Look through PATH first, to know how much there is.")
+    ] = True,
+    report: Annotated[bool, typer.Option("--report", help="Examples of everything that was skipped.")] = False,  # noqa: FBT002
+    json: AsJSON = False,  # noqa: FBT002
+    quiet: Quiet = False,  # noqa: FBT002
+) -> None:
+    """Read files and put what is in them into a collection.
+
+    Doing it again encodes only what changed, and goes on where an interrupted run stopped.
+
+    Example: nestvec index notes papers --to my.nest
+    """
+    from nestvec.inputs import Limits
+
+    out = Output(as_json=json, quiet=quiet)
+    pinned = tuple(name for name in ("model", "passage_tokens", "overlap") if from_flag(ctx, name))
+    wanted = _Wanted(to, model, str(precision), device, passage_tokens, overlap, pinned)
+    limits = Limits(encoding=encoding)
+    if dry_run and "-" in paths:
+        raise typer.BadParameter("standard input can be read only once; save it to a file to survey it.")
+    sources = _sources(paths)
+    start = time.monotonic()
+    if dry_run:
+        with _opened(wanted, out, write=False) as collection, waiting(out, "looking through the source"):
+            _tell_survey(out, paths, wanted, collection.survey(sources, limits=limits))
+        return
+    with _opened(wanted, out, write=True) as collection:
+        seconds = {"model": time.monotonic() - start}
+        ahead = None
+        if survey and out.talks and "-" not in paths:
+            with waiting(out, "looking through the source"):
+                ahead = collection.survey(sources, limits=limits)
+            seconds["survey"] = time.monotonic() - start - seconds["model"]
+        try:
+            with meter(out, "passages", total=ahead.passages if ahead else None) as shown:
+                done = collection.index(
+                    sources, prune=prune, limits=limits, progress=lambda r: shown(r.encoded + r.reused + r.unchanged)
+                )
+        except KeyboardInterrupt as cause:
+            raise Interrupted(_still_there(to)) from cause
+        seconds["index"] = done.seconds
+        _tell_done(out, collection, done, seconds, report=report)
+    if not done.encoded + done.reused + done.unchanged:
+        raise typer.Exit(Code.NEGATIVE)
+
+
+def _sources(paths: list[str]) -> list[str | Path]:
+    """Sources as a reading takes them, each looked at now, before anything is made for them."""
+    from nestvec.inputs import read
+
+    if paths.count("-") > 1:
+        raise typer.BadParameter("standard input can be read only once.")
+    for path in dict.fromkeys(paths):
+        read(path)  # raises if there is nothing; a reading that is not begun opens no file
+    return list(dict.fromkeys(paths))
+
+
+@contextmanager
+def _opened(wanted: _Wanted, out: Output, *, write: bool) -> Iterator[Collection]:
+    """The collection with its encoder loaded; a new one if there is none, in a place that vanishes if not to write."""
+    from nestvec.search.collection import Collection
+
+    try:
+        there = Collection.open(wanted.to, write=write)
+    except NoCollectionError:
+        there = None
+    if there is not None:
+        with there:
+            _check_pinned(there, wanted)
+            same = "model" not in wanted.pinned
+            with waiting(out, "loading the model"):
+                encoder = _encoder(str(there.settings.source) if same else str(wanted.model), wanted, there)
+        with Collection.open(wanted.to, write=write, encoder=encoder) as opened:
+            yield opened
+        return
+    if wanted.to.exists() and not (wanted.to.is_dir() and _is_ours_to_fill(wanted.to)):
+        raise InputError(f"--to must be a collection, a new or an empty folder, got {str(wanted.to)!r}, which is not.")
+    with waiting(out, "loading the model"):
+        encoder = _encoder(wanted.model or "default", wanted, None)
+    pinned = {"encoder": encoder, "budget": wanted.passage_tokens, "overlap": wanted.overlap}
+    if write:
+        with Collection.create(wanted.to, **pinned) as made:  # type: ignore[arg-type]
+            yield made
+        return
+    with tempfile.TemporaryDirectory() as folder, Collection.create(Path(folder) / "c", **pinned) as made:  # type: ignore[arg-type]
+        yield made
+
+
+def _is_ours_to_fill(folder: Path) -> bool:
+    """Empty, or what an interrupted creation left; creating says what is wrong with anything else."""
+    return all(path.is_dir() or path.name.endswith(".new") for path in folder.iterdir())
+
+
+def _encoder(source: str, wanted: _Wanted, there: Collection | None) -> Encoder:
+    from nestvec.encoders import load
+
+    if there is not None and not source:
+        return there.encoder  # says that this collection has none
+    return load(source, precision=wanted.precision, device=wanted.device)  # type: ignore[arg-type]  # an enum's value
+
+
+def _check_pinned(collection: Collection, wanted: _Wanted) -> None:
+    """Raise if a flag asks for what this collection, being made already, is not."""
+    has = {"passage_tokens": collection.settings.budget, "overlap": collection.settings.overlap}
+    asked = {"passage_tokens": wanted.passage_tokens, "overlap": wanted.overlap}
+    for name in wanted.pinned:
+        if name in has and asked[name] != has[name]:
+            flag = "--" + name.replace("_", "-")
+            raise InputError(
+                f"{flag} must be {has[name]}, with which {wanted.to} was made, got {asked[name]}. Leave it out, or "
+                "make a new collection."
+            )
+
+
+def _still_there(to: Path) -> str:
+    from nestvec.search.collection import Collection
+
+    try:
+        with Collection.open(to) as collection:
+            safe = several(len(collection), "passage")
+    except NoCollectionError:
+        safe = "nothing yet"
+    return f"{safe} safe in {to}; the same command goes on from there."
+
+
+def _tell_survey(out: Output, paths: list[str], wanted: _Wanted, found: Survey) -> None:
+    data = as_json(found)
+    assert isinstance(data, dict)  # noqa: S101  # for mypy
+    out.json({**data, "dry_run": True})
+    if out.as_json:
+        return
+    rows = [
+        ("files", f"{found.read.files:,}"),
+        ("documents", f"{found.read.documents:,}"),
+        ("passages", f"{found.passages:,}, {found.to_encode:,} of them to encode"),
+        ("tokens", f"{found.tokens:,}"),
+        ("disk", f"about {size(found.bytes)} more"),
+        ("time", f"about {duration(found.seconds)}"),
+        *_skipped(found.read),
+    ]
+    out.table(rows)
+    if not out.quiet:
+        out.line(f"Nothing was changed. To do it: {command('index', *paths, '--to', wanted.to)}")
+
+
+def _tell_done(
+    out: Output, collection: Collection, done: IndexReport, seconds: dict[str, float], *, report: bool
+) -> None:
+    info = collection.info()
+    counts = as_json(done)
+    assert isinstance(counts, dict)  # noqa: S101  # for mypy
+    times: dict[str, JSON] = {name: round(value, 3) for name, value in seconds.items()}
+    out.json({**counts, "seconds": times, "collection": info})
+    if not out.talks:
+        return
+    new = several(done.encoded, "passage") + " encoded"
+    more = [f"{n:,} {w}" for n, w in ((done.reused, "reused"), (done.unchanged, "unchanged")) if n]
+    rows = [("read", f"{several(done.read.files, 'file')}, {several(done.read.documents, 'document')}")]
+    rows.append(("done", ", ".join([new, *more, *([f"{done.removed:,} removed"] if done.removed else [])])))
+    if done.gone and not done.removed:
+        rows.append(("gone", f"{several(done.gone, 'document')} not there any more; --prune takes them away"))
+    rows += _skipped(done.read)
+    names = {"model": "loading the model", "survey": "looking ahead", "index": "reading, encoding, committing"}
+    rows.append(("time", ", ".join(f"{duration(value)} {names[name]}" for name, value in seconds.items())))
+    rows.append(
+        (
+            "now",
+            f"{several(len(collection), 'passage')}, {size(_number(info['bytes']))} on disk, version {info['version']}",
+        )
+    )
+    out.table(rows)
+    if report:
+        for line in done.read.lines():
+            out.line(line)
+    elif done.read.skipped:
+        out.line("More about what was skipped: add --report")
+    if len(collection):
+        out.line(f'Next: {command("search", collection.path)} "what you are looking for"')
+
+
+def _skipped(read: ReadReport) -> Iterator[tuple[str, str]]:
+    """The three most frequent reasons with an example of each."""
+    tallies = sorted(read.skipped.items(), key=lambda item: -item[1].count)
+    for number, (reason, tally) in enumerate(tallies[:3]):
+        example = tally.examples[0] if tally.examples and reason != "hidden" else None
+        text = f"{tally.count:,} {reason}" + (f", such as {example.where}" if example else "")
+        yield "skipped" if number == 0 else "", text
+    if rest := sum(tally.count for _, tally in tallies[3:]):
+        yield "", f"{rest:,} for other reasons"
+
+
+def _number(value: JSON) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
