@@ -17,9 +17,9 @@ env: $(READY)  ## Make .venv with everything in it
 $(READY): pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV); the first time takes a few minutes"
-	@$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	@$(BIN)/python -m pip install --quiet 'torch==$(TORCH)' || $(BIN)/python -m pip install --quiet 'torch>=2.6'
-	@$(BIN)/python -m pip install --quiet --editable '.[all]' --group test --group check --group docs --group bench
+	@$(BIN)/python -m pip install -qq --upgrade 'pip>=25.1'
+	@$(BIN)/python -m pip install -qq 'torch==$(TORCH)' || $(BIN)/python -m pip install -qq 'torch>=2.6'
+	@$(BIN)/python -m pip install -qq --editable '.[all]' --group test --group check --group docs --group bench
 	@touch $@
 
 demo: $(READY)  ## Index the Python standard library and ask it three questions

@@ -4,7 +4,6 @@ import ast
 import importlib
 import inspect
 import os
-import pkgutil
 import re
 import subprocess
 import sys
@@ -12,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-import nestvec
 from nestvec.core import Catalog
 from nestvec.core.errors import MissingExtraError
 
@@ -20,7 +18,6 @@ ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "nestvec"
 FILES = sorted(SOURCE.rglob("*.py"))
 
-PACKAGES = ["nestvec", *(m.name for m in pkgutil.walk_packages(nestvec.__path__, "nestvec.") if m.ispkg)]
 WITH_TORCH = ("nestvec.encoders", "nestvec.tables", "nestvec.objectives", "nestvec.training", "nestvec.recipes")
 HEAVY = ("torch", "transformers", "sentence_transformers", "numba", "faiss", "usearch", "pyarrow", "jaxtyping", "scipy")
 
@@ -44,11 +41,18 @@ def name_of(path):
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+PACKAGES = [name_of(path) for path in FILES if path.name == "__init__.py"]
+
+
 def parts():
     """Every ``(catalogue, name)`` of every package."""
     seen, found = set(), []
     for package in PACKAGES:
-        for value in vars(importlib.import_module(package)).values():
+        try:
+            values = list(vars(importlib.import_module(package)).values())
+        except Exception:  # noqa: BLE001, S112  # test_what_is_public_is_documented fails with it, and says where
+            continue
+        for value in values:
             if isinstance(value, Catalog) and id(value) not in seen:
                 seen.add(id(value))
                 found += [pytest.param(value, name, id=f"{value.family}:{name}") for name in value]

@@ -101,7 +101,7 @@ def test_many_queries_give_what_one_by_one_gives(pets):
 def test_bad_questions_say_what_would_be_good(pets):
     with pytest.raises(InputError, match="k must be at least 1, got 0"):
         pets.search("cat", k=0)
-    with pytest.raises(FilterError, match=r"did you mean \$gte"):
+    with pytest.raises(FilterError, match=r"did you mean \$gt"):
         pets.search("cat", where={"legs": {"$gt=": 1}})
 
 

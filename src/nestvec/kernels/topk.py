@@ -70,7 +70,9 @@ class Best:
             flat = np.flatnonzero(scores > self._cutoff)
         else:
             flat = np.flatnonzero(scores >= self._bound(scores))
-        if not self._insert(scores, flat, positions):
+        placed = self._insert(scores, flat, positions)
+        del flat  # before the halves find their own
+        if not placed:
             half = b // 2
             rest = positions + half if isinstance(positions, int) else positions[half:]
             self.offer(scores[:half], positions if isinstance(positions, int) else positions[:half])
@@ -116,6 +118,8 @@ class Best:
         """Put the chosen scores into the buffer; False, and nothing done, if they do not fit."""
         if not len(flat):
             return True
+        if len(flat) > self._keys.size:  # all tie, say; do not even sort out whose they are
+            return False
         q = scores.shape[1]
         row, query = (flat, np.zeros(1, np.int64)) if q == 1 else np.divmod(flat, q)
         more = np.bincount(query, minlength=q) if q > 1 else np.array([len(flat)])

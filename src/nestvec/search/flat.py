@@ -17,13 +17,12 @@ from nestvec.core.types import Array, ArrayLike, Float32, Int64
 from nestvec.kernels import gather
 from nestvec.kernels.topk import Best
 
-# Sizes below were swept on 2 cores with 2 MB of L2 each; see docs/guide/search.md.
-_SCORES = 1 << 20  # floats in a block of scores: 4 MB, so that they are compared while still in cache
-_VALUES = 1 << 22  # floats in a block of gathered rows: 16 MB at most
-_ROWS = (256, 16384)  # rows in a block, whatever the two above say: enough work for all cores, small next to n
+# Sizes below were swept on 2 cores with 2 MB of L2 each; see docs/guide/search.md. Larger blocks cost a few per cent
+# on an idle machine; smaller ones cost much on a busy one, where BLAS waits for all its threads at the end of each.
+_SCORES = 1 << 21  # floats in a block of scores: 8 MB, so that they are compared while still in cache
+_VALUES = 1 << 22  # floats in a block of rows copied out: 16 MB
+_ROWS = (256, 65536)  # rows in a block, whatever the two above say: enough work for all cores, small next to n
 _TILE = 1024  # queries scored together; more would only shorten the blocks
-_KEYS = 1 << 26  # bytes of candidates that one tile may hold; bounds the tile when k is large
-_ONE_BY_ONE = 4  # up to so many queries, one matrix-vector product each beats a thin matrix product
 _NEAR = 4096  # rows closer than this share a checksum block more often than not, so touch them together
 
 
@@ -46,7 +45,7 @@ class Segment(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Rows:
     """A segment made of two arrays.
 
@@ -80,7 +79,7 @@ class _Block(NamedTuple):
     at: Array | None = None  # which rows of the part to score
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Flat:
     """Exhaustive search by inner product. Exact: recall is 1 with any filter.
 
@@ -97,8 +96,8 @@ class Flat:
         ShapeError: a segment is not ``[n, dim]``.
         InputError: an id comes twice.
 
-    Cost: ``n`` inner products a query. Memory beside the rows: at most 4 MB of scores, 16 MB of gathered
-    rows and ``min(64 MB, q (16 k + 4096) bytes)`` of candidates (more only if one query alone needs it).
+    Cost: ``n`` inner products a query. Memory beside the rows: at most 8 MB of scores (32 MB while nearly all
+    tie), 16 MB of copied rows, and ``q (16 k + 4096)`` bytes of candidates, which is about what the answer takes.
     Safe to search from several threads at once.
     """
 
@@ -192,10 +191,10 @@ class Flat:
         n = self._parts[-1].start + len(self._parts[-1].rows) if self._parts else 0
         if not n or not len(queries):
             return Hits.empty(len(queries), k)
-        tile = _tile(len(queries), min(k, n))
+        tile = min(len(queries), _TILE)
         tiles = [queries[i : i + tile] for i in range(0, len(queries), tile)]
         best = [Best(len(t), k, n=n) for t in tiles]
-        size = _block_rows(len(queries), self.dim)
+        size = _block_rows(len(queries))
         scores = np.empty((min(size, n), tile), np.float32)
         for block in self._blocks(size, len(queries), allow):
             for t, b in zip(tiles, best, strict=True):
@@ -224,6 +223,7 @@ class Flat:
     def _chosen(self, part: _Part, local: Array, size: int, q: int) -> Iterator[_Block]:
         """Blocks of the rows at ``local``: in place where they lie close together, else copied out."""
         i, most = 0, gather.worth(q)
+        copied = size if q == 1 else min(size, max(_VALUES // max(self.dim, 1), 1))
         while i < len(local):
             lo = int(local[i])
             j = int(np.searchsorted(local, lo + size))  # as many as lie in one block of rows
@@ -236,7 +236,7 @@ class Flat:
                     hidden = np.flatnonzero(~shown)
                 yield self._slice(part, lo, hi, hidden)
             else:
-                j = i + size
+                j = i + copied
                 chosen = local[i:j]
                 _touch(part.segment, chosen)
                 where = chosen + part.start
@@ -273,17 +273,9 @@ def _touch(segment: Segment, local: Array) -> None:
         segment.touch(start, stop)
 
 
-def _tile(q: int, k: int) -> int:
-    """How many queries are scored together."""
-    if q <= _ONE_BY_ONE:
-        return 1
-    return int(np.clip(_KEYS // (16 * k + 4096), 1, min(q, _TILE)))
-
-
-def _block_rows(q: int, dim: int) -> int:
-    # A few queries one by one read the same rows again, so the block has to stay in cache: as for 256 of them.
-    together = q if q == 1 or q > _ONE_BY_ONE else 256
-    return int(np.clip(min(_SCORES // min(together, _TILE), _VALUES // max(dim, 1)), *_ROWS))
+def _block_rows(q: int) -> int:
+    """How many rows are scored together."""
+    return int(np.clip(_SCORES // min(q, _TILE), *_ROWS))
 
 
 def _score(block: _Block, queries: Array, out: Array) -> Float32[np.ndarray, "b q"]:

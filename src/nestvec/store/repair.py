@@ -139,8 +139,8 @@ def _salvage(writer: Writer, broken: Path, head: Head | None, done: Repair) -> N
             except (apsw.ConstraintError, NestvecError, ValueError):
                 lost += 1
                 continue
-            words = (row[0], record.title, record.text)
-            writer.db.execute("INSERT INTO lexicon (rowid, title, text) VALUES (?, ?, ?)", words)
+            words = (row[0], record.text, record.title)
+            writer.db.execute("INSERT INTO lexicon (rowid, text, title) VALUES (?, ?, ?)", words)
             saved += 1
         found = [i for f in sorted((writer.path / layout.SEGMENTS).glob("*.seg")) if (i := recover_segment(f))]
         listed = _without_overlap(writer.path / layout.SEGMENTS, found, writer.arrays)

@@ -63,8 +63,9 @@ CREATE TABLE derived (
 ) WITHOUT ROWID;
 """
 LEXICON = """
+-- text comes first because positions in the first column take a byte less each: a third of the index
 CREATE VIRTUAL TABLE lexicon USING fts5(
-    title, text, content='', contentless_delete=1, tokenize='porter unicode61 remove_diacritics 2'
+    text, title, content='', contentless_delete=1, tokenize='porter unicode61 remove_diacritics 2'
 );
 """
 ROW_COLUMNS = "id, title, text, meta, parent, place"

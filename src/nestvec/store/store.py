@@ -366,8 +366,8 @@ class Store:
             writer.db.executemany(query, ((version, id_) for id_ in gone))
             removed = writer.db.total_changes() - before
             writer.db.executemany(INSERT_ROW, rows)
-            words = ((rid, record.title, record.text) for rid, record in enumerate(records, last + 1))
-            writer.db.executemany("INSERT INTO lexicon (rowid, title, text) VALUES (?, ?, ?)", words)
+            words = ((rid, record.text, record.title) for rid, record in enumerate(records, last + 1))
+            writer.db.executemany("INSERT INTO lexicon (rowid, text, title) VALUES (?, ?, ?)", words)
             writer.list_segments(segments)
             head = writer.add_version("commit", len(rows), removed, last_rid=last + len(rows), commit_id=commit_id)
         writer.acknowledge(head)

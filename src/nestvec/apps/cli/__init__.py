@@ -5,6 +5,9 @@ from (``config``), what is shown and where (``console``, ``progress``), and whic
 (``errors``).
 """
 
+# Typer takes options for arguments with defaults: many of them, and booleans too.
+# ruff: noqa: FBT002
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -20,28 +23,28 @@ app = typer.Typer(
     name="nestvec",
     cls=Program,
     no_args_is_help=True,
-    rich_markup_mode=None,
+    rich_markup_mode=None,  # frames leave no room for words on 80 columns, and drawing them takes twice as long
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 
-for _panel, _commands in {
-    "Fill and find": (indexing.index, searching.search, searching.show),
-    "Look after a collection": (
-        keeping.info,
-        keeping.versions,
-        keeping.delete,
-        keeping.compact,
-        keeping.graph,
-        keeping.verify,
-        keeping.repair,
-        exporting.export,
-    ),
-    "Look after the installation": (doctor.doctor, doctor.parity),
-}.items():
-    for _command in _commands:
-        app.command(rich_help_panel=_panel)(_command)
-app.add_typer(config.app, name="config", rich_help_panel="Look after the installation")
+for _command in (
+    indexing.index,
+    searching.search,
+    searching.show,
+    keeping.info,
+    keeping.versions,
+    keeping.delete,
+    keeping.compact,
+    keeping.graph,
+    keeping.verify,
+    keeping.repair,
+    exporting.export,
+    doctor.doctor,
+    doctor.parity,
+):
+    app.command()(_command)
+app.add_typer(config.app, name="config")
 
 
 def _say_version(asked: bool) -> None:  # noqa: FBT001  # typer hands it over by position
@@ -62,10 +65,10 @@ def options(
             "--config", envvar="NESTVEC_CONFIG", metavar="FILE", help="Settings in TOML; see: nestvec config show"
         ),
     ] = None,
-    debug: Annotated[  # noqa: ARG001, FBT002  # read in errors.py, where a failure ends
+    debug: Annotated[  # noqa: ARG001  # read in errors.py, where a failure ends
         bool, typer.Option("--debug", envvar="NESTVEC_DEBUG", help="Show where in the program an error arose.")
     ] = False,
-    version: Annotated[  # noqa: ARG001, FBT002  # its callback answers
+    version: Annotated[  # noqa: ARG001  # its callback answers
         bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:

@@ -1,5 +1,8 @@
 """Where a setting comes from: a flag, else the environment, else a file, else the default."""
 
+# Typer takes options for arguments with defaults: many of them, and booleans too.
+# ruff: noqa: FBT002
+
 from __future__ import annotations
 
 import difflib
@@ -53,6 +56,13 @@ class Setting:
     choices: tuple[str, ...] = ()
     at_least: int | None = None
 
+    @property
+    def metavar(self) -> str | None:
+        """How a value is written in ``--help``."""
+        if self.kind is bool:
+            return None
+        return "|".join(self.choices) or ("N" if self.kind is int else "NAME")
+
 
 SETTINGS: Mapping[str, Setting] = {
     "model": Setting(None, str, "Encoder of new collections: default, a model folder, or a hub id."),
@@ -67,8 +77,8 @@ SETTINGS: Mapping[str, Setting] = {
     "overlap": Setting(32, int, "Tokens shared by two passages where a section was cut.", at_least=0),
     "k": Setting(10, int, "How many results.", at_least=1),
     "mode": Setting("dense", str, "By meaning (dense) or by words (lexical).", tuple(Mode)),
-    "per_document": Setting(True, bool, "The best passage of each document, or all passages."),
-    "quiet": Setting(False, bool, "No progress and no summary."),
+    "per_document": Setting(default=True, kind=bool, help="The best passage of each document, or all passages."),
+    "quiet": Setting(default=False, kind=bool, help="No progress and no summary."),
 }
 
 COMMANDS = ("index", "search", "show", "info", "delete", "compact", "graph", "verify", "repair", "export", "parity")
@@ -84,7 +94,7 @@ def option(name: str, *flags: str, **more: Any) -> Any:
     """The typer option of a setting."""
     setting = SETTINGS[name]
     more.setdefault("help", setting.help)
-    return typer.Option(*flags, envvar=variable(name), min=setting.at_least, **more)
+    return typer.Option(*flags, envvar=variable(name), min=setting.at_least, metavar=setting.metavar, **more)
 
 
 Quiet = Annotated[bool, option("quiet", "--quiet", "-q")]
@@ -141,7 +151,7 @@ def _checked(name: str, value: Any, where: str) -> Value:
         raise InputError(f"{where} must be {kind}, got {value!r}.")
     if setting.choices and value not in setting.choices:
         raise InputError(f"{where} must be one of {', '.join(setting.choices)}, got {value!r}.")
-    if setting.at_least is not None and value < setting.at_least:
+    if setting.at_least is not None and int(value) < setting.at_least:
         raise InputError(f"{where} must be at least {setting.at_least}, got {value}.")
     checked: Value = value
     return checked
@@ -195,8 +205,8 @@ def _group() -> None:
 @app.command()
 def show(
     ctx: typer.Context,
-    origin: Annotated[bool, typer.Option("--origin", help="Also where each comes from.")] = False,  # noqa: FBT002
-    json: AsJSON = False,  # noqa: FBT002
+    origin: Annotated[bool, typer.Option("--origin", help="Also where each comes from.")] = False,
+    json: AsJSON = False,
 ) -> None:
     """Show every setting and its value.
 

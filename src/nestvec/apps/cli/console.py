@@ -102,7 +102,7 @@ class Output:
         whole = Text(clean(text), style=style) if isinstance(text, str) else text
         for row in whole.wrap(console, max(20, console.width - indent)):
             row.rstrip()
-            console.print(Text(" " * indent) + row, soft_wrap=True)
+            console.print(Text(" " * indent) + row if row else "", soft_wrap=True)
 
     def table(self, rows: Iterable[tuple[str, str]], *, indent: int = 0) -> None:
         """Print names and values in two columns; a long value goes on below its beginning."""
@@ -118,7 +118,7 @@ class Output:
             for number, row in enumerate(folded or [Text()]):
                 row.rstrip()
                 start = " " * indent + (name if number == 0 else "").ljust(width)
-                console.print(Text(start, style=_FAINT) + row, soft_wrap=True)
+                console.print(Text.assemble((start, _FAINT), row), soft_wrap=True)
 
     def note(self, text: str) -> None:
         """Tell something on standard error."""

@@ -1,5 +1,8 @@
 """``nestvec doctor`` and ``nestvec parity``: is this installation complete, and does it compute what it should?"""
 
+# Typer takes options for arguments with defaults: many of them, and booleans too.
+# ruff: noqa: FBT002
+
 from __future__ import annotations
 
 import importlib.util
@@ -36,8 +39,11 @@ REQUIRED = ("numpy", "apsw", "xxhash", "typer", "rich", "pypdf")
 _FEATURES = ("amx_bf16", "amx_int8", "avx512_bf16", "avx512_vnni", "avx512f", "avx2", "fma", "asimd", "bf16")
 
 
-def doctor(json: AsJSON = False) -> None:  # noqa: FBT002
-    """Show versions, what the processor can do, and which extras are missing."""
+def doctor(json: AsJSON = False) -> None:
+    """Say what is installed and what is missing.
+
+    Versions, what the processor can do, and for each extra the line that installs it.
+    """
     out = Output(as_json=json)
     found = examine()
     out.json(found)
@@ -101,12 +107,15 @@ def _dict(value: JSON) -> dict[str, JSON]:
 
 
 def parity(
-    model: Annotated[str, typer.Argument(metavar="[MODEL]", help="default, a model folder, or a hub id.")] = "default",
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="default, a model folder, or a hub id.")] = "default",
     precision: Annotated[Precision, option("precision", "--precision")] = Precision.AUTO,
-    json: AsJSON = False,  # noqa: FBT002
-    quiet: Quiet = False,  # noqa: FBT002
+    json: AsJSON = False,
+    quiet: Quiet = False,
 ) -> None:
-    """Check that a model gives here what sentence-transformers gives. Exit code 1 if not."""
+    """Compare a model with sentence-transformers.
+
+    It must give the same vectors here as there. Exit code 1 if it does not.
+    """
     from nestvec.encoders import check_parity
 
     out = Output(as_json=json, quiet=quiet)

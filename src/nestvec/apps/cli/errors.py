@@ -44,7 +44,7 @@ _CODES: tuple[tuple[type[BaseException], Code], ...] = (
 _UsageProblem: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 
 
-class Interrupted(KeyboardInterrupt):  # noqa: N818  # not an error
+class Interrupted(KeyboardInterrupt):
     """Ctrl-C, with what the user should know about it."""
 
 
@@ -61,7 +61,10 @@ class Program(TyperGroup):
         try:
             done = super().invoke(ctx)
             sys.stdout.flush()
-        except BrokenPipeError as cause:
+        except (BrokenPipeError, StoreError) as cause:
+            # a pipe that closes while a collection is being read is taken for a failing disk there
+            if not isinstance(cause, BrokenPipeError) and not isinstance(cause.__cause__, BrokenPipeError):
+                raise
             _forget_output()
             raise typer.Exit(Code.PIPE) from cause
         except KeyboardInterrupt as cause:
@@ -86,12 +89,7 @@ class Program(TyperGroup):
         try:
             code = super().main(args, name, **extra)
         except _UsageProblem as cause:
-            where = getattr(getattr(cause, "ctx", None), "command_path", name)
-            if message := cause.format_message():
-                _complain("error", _sentence(message))
-                typer.echo(f"Try: {where} --help", err=True)
-            else:
-                typer.echo(cause.ctx.get_help(), err=True)  # a group was called without a command
+            _explain_usage(cause, name)
             return int(Code.USAGE)
         except typer.Abort:
             _complain("interrupted", "")
@@ -116,6 +114,15 @@ def _report(error: Exception, *, debug: bool) -> Code:
     return code
 
 
+def _explain_usage(problem: Any, name: str) -> None:
+    where: Any = getattr(problem, "ctx", None)
+    if type(problem).__name__ == "NoArgsIsHelpError":  # a group without a command: its message is the help
+        typer.echo(where.get_help(), err=True)
+        return
+    _complain("error", _sentence(problem.format_message()))
+    typer.echo(f"Try: {where.command_path if where else name} --help", err=True)
+
+
 def _complain(what: str, message: str) -> None:
     from nestvec.apps.cli.console import clean
 
@@ -124,7 +131,7 @@ def _complain(what: str, message: str) -> None:
 
 def _sentence(message: str) -> str:
     """Without the line breaks that click puts between alternatives."""
-    text = " ".join(message.split())
+    text = " ".join(message.split()).removeprefix("Invalid value: ")
     return text if text.endswith((".", "?", "!")) else f"{text}."
 
 
@@ -145,7 +152,8 @@ def _forget_output() -> None:
 
 def _general_first(args: Sequence[str]) -> list[str]:
     """Arguments with ``--config FILE`` and ``--debug`` in front, where typer wants them; people put them anywhere."""
-    front, rest = [], []
+    front: list[str] = []
+    rest: list[str] = []
     left = list(args)
     while left:
         arg = left.pop(0)

@@ -1,5 +1,8 @@
 """``nestvec export``: a collection as files that other programs read."""
 
+# Typer takes options for arguments with defaults: many of them, and booleans too.
+# ruff: noqa: FBT002
+
 from __future__ import annotations
 
 import json as codec
@@ -39,12 +42,15 @@ class Format(StrEnum):
 def export(
     folder: Folder,
     to: Annotated[str, typer.Option("--to", metavar="FILE", help="Where to; - for standard output (jsonl).")],
-    form: Annotated[Format | None, typer.Option("--format", "-f", help="By the ending of FILE if left out.")] = None,
-    vectors: Annotated[bool, typer.Option("--vectors", help="Vectors too (npy has nothing else).")] = False,  # noqa: FBT002
-    force: Annotated[bool, typer.Option("--force", help="Replace FILE if it is there.")] = False,  # noqa: FBT002
+    form: Annotated[
+        Format | None,
+        typer.Option("--format", "-f", metavar="jsonl|npy|parquet", help="By the ending of FILE if left out."),
+    ] = None,
+    vectors: Annotated[bool, typer.Option("--vectors", help="Vectors too (npy has nothing else).")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace FILE if it is there.")] = False,
     version: AtVersion = None,
-    json: AsJSON = False,  # noqa: FBT002
-    quiet: Quiet = False,  # noqa: FBT002
+    json: AsJSON = False,
+    quiet: Quiet = False,
 ) -> None:
     """Write records, or their vectors, to a file.
 
@@ -59,6 +65,8 @@ def export(
         raise typer.BadParameter("standard output takes jsonl only, without --json.")
     out = Output(as_json=json, quiet=quiet or to == "-")
     written = [Path(to), *([Path(f"{to}.ids.json")] if chosen is Format.NPY else [])]
+    if not written[0].parent.is_dir():
+        raise InputError(f"FILE must be in a folder that is there, got {to!r}.")
     for path in written:
         if to != "-" and path.exists() and not force:
             raise InputError(f"{path} is there already. Choose another name, or give --force to replace it.")
@@ -138,17 +146,21 @@ def _to_npy(rows: _Rows, path: Path) -> None:
     import numpy as np
 
     names = path.with_name(f"{path.name}.ids.json")
-    with _whole(path) as fresh, _whole(names) as fresh_names, fresh_names.open("w", encoding="utf-8") as ids:
-        with fresh.open("wb") as file:
-            head = {"descr": "<f4", "fortran_order": False, "shape": (rows.count, rows.dim)}
-            np.lib.format.write_array_header_1_0(file, head)
-            ids.write("[")
-            done = 0
-            for records, vectors in rows:
-                file.write(np.ascontiguousarray(vectors, "<f4").tobytes())
-                ids.writelines((",\n" if done + n else "\n") + codec.dumps(r.id) for n, r in enumerate(records))
-                done += len(records)
-            ids.write("\n]\n")
+    with (
+        _whole(path) as fresh,
+        _whole(names) as fresh_names,
+        fresh_names.open("w", encoding="utf-8") as ids,
+        fresh.open("wb") as file,
+    ):
+        head = {"descr": "<f4", "fortran_order": False, "shape": (rows.count, rows.dim)}
+        np.lib.format.write_array_header_1_0(file, head)
+        ids.write("[")
+        done = 0
+        for records, vectors in rows:
+            file.write(np.ascontiguousarray(vectors, "<f4").tobytes())
+            ids.writelines((",\n" if done + n else "\n") + codec.dumps(r.id) for n, r in enumerate(records))
+            done += len(records)
+        ids.write("\n]\n")
 
 
 def _to_parquet(rows: _Rows, path: Path) -> None:

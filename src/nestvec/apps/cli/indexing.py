@@ -1,5 +1,8 @@
 """``nestvec index``: files into a collection."""
 
+# Typer takes options for arguments with defaults: many of them, and booleans too.
+# ruff: noqa: FBT002, PLR0913, PLR0917
+
 from __future__ import annotations
 
 import tempfile
@@ -21,7 +24,7 @@ from nestvec.core.types import JSON
 
 if TYPE_CHECKING:
     from nestvec.core.protocols import Encoder
-    from nestvec.inputs import Limits, ReadReport
+    from nestvec.inputs import ReadReport
     from nestvec.search.collection import Collection
     from nestvec.search.indexing import IndexReport, Survey
 
@@ -50,15 +53,17 @@ def index(
     overlap: Annotated[int, option("overlap", "--overlap")] = 32,
     precision: Annotated[Precision, option("precision", "--precision")] = Precision.AUTO,
     device: Annotated[str, option("device", "--device")] = "auto",
-    encoding: Annotated[str, typer.Option("--encoding", help="Of text that does not say its own.")] = "utf-8",
-    prune: Annotated[bool, typer.Option("--prune", help="Take away documents that PATH no longer has.")] = False,  # noqa: FBT002
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")] = False,  # noqa: FBT002
-    survey: Annotated[  # noqa: FBT002
+    encoding: Annotated[
+        str, typer.Option("--encoding", metavar="NAME", help="Of text that does not say its own.")
+    ] = "utf-8",
+    prune: Annotated[bool, typer.Option("--prune", help="Take away documents that PATH no longer has.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")] = False,
+    survey: Annotated[
         bool, typer.Option("--survey/--no-survey", help="Look through PATH first, to know how much there is.")
     ] = True,
-    report: Annotated[bool, typer.Option("--report", help="Examples of everything that was skipped.")] = False,  # noqa: FBT002
-    json: AsJSON = False,  # noqa: FBT002
-    quiet: Quiet = False,  # noqa: FBT002
+    report: Annotated[bool, typer.Option("--report", help="Examples of everything that was skipped.")] = False,
+    json: AsJSON = False,
+    quiet: Quiet = False,
 ) -> None:
     """Read files and put what is in them into a collection.
 

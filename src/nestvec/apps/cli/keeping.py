@@ -1,5 +1,8 @@
 """Commands that look after a collection: what it is, what it was, whether it is whole, and how to mend it."""
 
+# Typer takes options for arguments with defaults: many of them, and booleans too.
+# ruff: noqa: FBT002
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
     from nestvec.store import Repair, Verification
 
 
-def info(folder: Folder, json: AsJSON = False) -> None:  # noqa: FBT002
+def info(folder: Folder, json: AsJSON = False) -> None:
     """Say what a collection is and how large."""
     from nestvec.search.collection import Collection
 
@@ -54,7 +57,7 @@ def _size(value: JSON) -> str:
     return size(value) if isinstance(value, int | float) else "?"
 
 
-def versions(folder: Folder, json: AsJSON = False) -> None:  # noqa: FBT002
+def versions(folder: Folder, json: AsJSON = False) -> None:
     """List the versions that can be opened, oldest first."""
     from nestvec.store import Store
 
@@ -71,9 +74,9 @@ def versions(folder: Folder, json: AsJSON = False) -> None:  # noqa: FBT002
 def delete(
     folder: Folder,
     ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Of passages, or of whole documents.")],
-    yes: Yes = False,  # noqa: FBT002
-    json: AsJSON = False,  # noqa: FBT002
-    quiet: Quiet = False,  # noqa: FBT002
+    yes: Yes = False,
+    json: AsJSON = False,
+    quiet: Quiet = False,
 ) -> None:
     """Take records away. Exit code 1 if none of them was there."""
     from nestvec.search.collection import Collection
@@ -92,8 +95,11 @@ def delete(
         raise NotFoundError(f"an id must be in {folder}, got {which}, which is not. Nothing was deleted.")
 
 
-def compact(folder: Folder, json: AsJSON = False, quiet: Quiet = False) -> None:  # noqa: FBT002
-    """Give back the space of what was deleted or replaced; older versions cannot be opened afterwards."""
+def compact(folder: Folder, json: AsJSON = False, quiet: Quiet = False) -> None:
+    """Give back the space of what was deleted.
+
+    Also of what was replaced. Older versions cannot be opened afterwards.
+    """
     from nestvec.search.collection import Collection
 
     out = Output(as_json=json, quiet=quiet)
@@ -110,10 +116,13 @@ def graph(
     recall: Annotated[
         float, typer.Option("--recall", min=0.5, max=1.0, help="Share of the 10 nearest that it must find.")
     ] = 0.99,
-    json: AsJSON = False,  # noqa: FBT002
-    quiet: Quiet = False,  # noqa: FBT002
+    json: AsJSON = False,
+    quiet: Quiet = False,
 ) -> None:
-    """Build a graph that answers faster than a scan of everything, at a recall that is measured."""
+    """Build a graph, for faster search.
+
+    It answers in less time than a scan of everything, at a recall that is measured on the stored rows.
+    """
     from nestvec.search.collection import Collection
 
     out = Output(as_json=json, quiet=quiet)
@@ -121,19 +130,18 @@ def graph(
         found = as_json(collection.build_graph(recall=recall))
     out.json(found)
     if out.talks and isinstance(found, dict):
-        out.table(
-            [
-                (name.replace("_", " "), f"{value:,}" if isinstance(value, int) else str(value))
-                for name, value in found.items()
-            ]
-        )
+        out.table([(name.replace("_", " "), _figure(value)) for name, value in found.items()])
+
+
+def _figure(value: JSON) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def verify(
     folder: Folder,
-    quick: Annotated[bool, typer.Option("--quick", help="Only lengths, headers and lists of checksums.")] = False,  # noqa: FBT002
-    json: AsJSON = False,  # noqa: FBT002
-    quiet: Quiet = False,  # noqa: FBT002
+    quick: Annotated[bool, typer.Option("--quick", help="Only lengths, headers and lists of checksums.")] = False,
+    json: AsJSON = False,
+    quiet: Quiet = False,
 ) -> None:
     """Compare every checksum. Exit code 1 if something is damaged."""
     from nestvec.store import verify as check
@@ -164,10 +172,12 @@ def _tell_verification(out: Output, folder: Path, found: Verification) -> None:
 
 def repair(
     folder: Folder,
-    yes: Yes = False,  # noqa: FBT002
-    model: Annotated[str | None, typer.Option("--model", "-m", help="Where its encoder is now, if that moved.")] = None,
-    json: AsJSON = False,  # noqa: FBT002
-    quiet: Quiet = False,  # noqa: FBT002
+    yes: Yes = False,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", metavar="NAME", help="Where its encoder is now, if that moved.")
+    ] = None,
+    json: AsJSON = False,
+    quiet: Quiet = False,
 ) -> None:
     """Make a damaged collection usable again. What is damaged is moved to its folder quarantine, never deleted.
 

@@ -54,7 +54,7 @@ def _bar(what: str, total: int | None) -> Iterator[Meter]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     start = time.monotonic()
-    columns = (BarColumn(bar_width=None), MofNCompleteColumn(), TextColumn(f"{what}, {{task.fields[rate]}}"))
+    columns = (BarColumn(bar_width=20), MofNCompleteColumn(), TextColumn(f"{what}, {{task.fields[rate]}}"))
     left = (TimeRemainingColumn(), TextColumn("left")) if total else ()
     with Progress(*columns, *left, console=rich_console(sys.stderr), transient=True) as progress:
         task = progress.add_task("", total=total or None, rate="…")

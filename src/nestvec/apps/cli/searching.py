@@ -1,5 +1,8 @@
 """``nestvec search`` and ``nestvec show``: what is in a collection, by meaning and by id."""
 
+# Typer takes options for arguments with defaults: many of them, and booleans too.
+# ruff: noqa: FBT002, PLR0913, PLR0917
+
 from __future__ import annotations
 
 import difflib
@@ -44,14 +47,16 @@ def search(
         str, typer.Option("--where", metavar="JSON", help='A filter, as in {"year": {"$gte": 2020}}')
     ] = "",
     mode: Annotated[Mode, option("mode", "--mode")] = Mode.DENSE,
-    per_document: Annotated[bool, option("per_document", "--per-document/--all-passages")] = True,  # noqa: FBT002
-    full: Annotated[bool, typer.Option("--full", help="Whole passages, not the sentence that fits best.")] = False,  # noqa: FBT002
+    per_document: Annotated[bool, option("per_document", "--per-document/--all-passages")] = True,
+    full: Annotated[bool, typer.Option("--full", help="Whole passages, not the sentence that fits best.")] = False,
     version: AtVersion = None,
-    model: Annotated[str | None, typer.Option("--model", "-m", help="Where its encoder is now, if that moved.")] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", metavar="NAME", help="Where its encoder is now, if that moved.")
+    ] = None,
     precision: Annotated[Precision, option("precision", "--precision")] = Precision.AUTO,
     device: Annotated[str, option("device", "--device")] = "auto",
-    json: AsJSON = False,  # noqa: FBT002
-    quiet: Quiet = False,  # noqa: FBT002
+    json: AsJSON = False,
+    quiet: Quiet = False,
 ) -> None:
     """Find what fits a query best.
 
@@ -92,9 +97,9 @@ def show(
     folder: Folder,
     id_: Annotated[str, typer.Argument(metavar="ID", help="Of a passage, or of a document: all its passages.")],
     version: AtVersion = None,
-    json: AsJSON = False,  # noqa: FBT002
+    json: AsJSON = False,
 ) -> None:
-    """Show a record, or all passages of a document, with metadata and place.
+    """Show one record, or all passages of a document.
 
     With --json always a list. Exit code 1 if there is none of that id.
     """

