@@ -59,22 +59,19 @@ def test_two_pages_that_changed_places_are_found(closed):
 @pytest.mark.parametrize("less", [1, 8, 100, PAGE - 1, PAGE, PAGE + 1])
 def test_a_file_cut_short_is_never_read_as_if_it_were_whole(closed, less):
     file = closed / "space.db"
-    right = read_all(closed)
     file.write_bytes(file.read_bytes()[:-less])
     assert not verify(closed).ok
     with pytest.raises(NestvecError):
-        assert read_all(closed) != right  # reached only if nothing was raised, and then it fails
-        pytest.fail("read without an error")
+        read_all(closed)
 
 
 def test_any_sqlite_can_read_the_file(closed):
-    if sqlite3.sqlite_version_info < (3, 43):  # where contentless tables with deletion came
-        pytest.skip(f"SQLite {sqlite3.sqlite_version} is too old for the full-text table")
     db = sqlite3.connect(f"file:{closed / 'space.db'}?mode=ro", uri=True)
     try:
         assert db.execute("SELECT count(*), max(rid) FROM row").fetchone() == (200, 200)
         assert db.execute("SELECT id FROM row WHERE json_extract(meta, '$.i') = 7").fetchone() == ("id7",)
-        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        if sqlite3.sqlite_version_info >= (3, 43):  # older ones do not know the kind of our full-text table
+            assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     finally:
         db.close()
 

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 from nestvec.apps.cli.console import Output, duration, rich_console
 
 _EVERY = 5.0  # seconds between two lines in a log
 
 
-class Meter(Protocol):
-    """Is told how much is done."""
-
-    def __call__(self, done: int, /) -> None:
-        """Show that ``done`` things are done, in all."""
-        ...
+Meter = Callable[[int], None]
+"""Is told how much is done, in all."""
 
 
 @contextmanager

@@ -1,0 +1,58 @@
+"""Makes a golden collection of the present format: ``python tests/golden/make.py``.
+
+Run it once for each released format, commit the folder, and never change it again: every later nestvec must
+open it. ``test_golden.py`` says what has to be in it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from nestvec.core import Place, Record
+from nestvec.store import Store
+from nestvec.store.schema import FORMAT
+
+HERE = Path(__file__).parent
+LONG = "A sentence that is long enough to be kept compressed, said again and again. " * 6
+
+
+def records(start: int, stop: int) -> list[Record]:
+    """Rows with everything that a row can have."""
+    made = []
+    for i in range(start, stop):
+        place = Place("book", 10 * i, 10 * i + 9, ("Part one", "Chapter ü"), i) if i % 3 == 0 else None
+        metadata = {"i": i, "half": i / 2, "tags": ["a", "b"][: i % 3], "deep": {"x": None, "y": i % 2 == 0}}
+        text = f"record number {i} 日本語" if i % 2 else LONG + str(i)
+        made.append(
+            Record(f"id {i}" if i != 4 else "ключ/4", text, metadata, title=f"Title {i}" if i % 4 else "", place=place)
+        )
+    return made
+
+
+def vectors(start: int, stop: int) -> np.ndarray:
+    """A vector that tells its row."""
+    return np.arange(start, stop, dtype=np.float32)[:, None] + np.linspace(0, 1, 8, dtype=np.float32)
+
+
+def make(path: Path) -> None:
+    """Four versions: ten rows, two replaced, one removed, compacted and added to; and a derived file."""
+    with Store.create(path, settings={"arrays": {"dense": 8}, "note": "golden"}) as store:
+        store.commit(records(0, 10), {"dense": vectors(0, 10)}, commit_id="first")
+        store.commit(records(2, 4), {"dense": vectors(102, 104)}, commit_id="second")
+        store.commit(remove=["id 7"], commit_id="third")
+        store.compact()
+        store.commit(records(10, 12), {"dense": vectors(10, 12)}, commit_id="fifth")
+        store.put_derived("index", b"\x00\x01derived" * 10, {"kind": "test"})
+
+
+if __name__ == "__main__":
+    target = HERE / f"v{FORMAT}"
+    if target.exists():
+        sys.exit(f"{target} is there; a golden collection is made once")
+    make(target)
+    shutil.rmtree(target / "quarantine")  # empty, and git does not keep empty folders
+    (target / "writer.lock").unlink()
