@@ -6,9 +6,11 @@ nestvec="${NESTVEC:-nestvec}"
 where=demo/stdlib
 
 timed() {
-    local start end
+    local start end word
     printf '\n$ nestvec'
-    printf ' %q' "$@"
+    for word in "$@"; do
+        case "$word" in *" "*) printf ' "%s"' "$word" ;; *) printf ' %s' "$word" ;; esac
+    done
     printf '\n'
     start=$(date +%s.%N)
     "$nestvec" "$@"

@@ -41,7 +41,8 @@ def drive(name: str, folder: Path, **options: object) -> dict[str, int]:
     Raises:
         BrokenPromiseError: it found something, or failed.
     """
-    one = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    one = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
     run = subprocess.run(
         [sys.executable, "-m", "benchmarks._faults", name, str(folder), json.dumps(options)],
         env={**{k: v for k, v in os.environ.items() if k != "NESTVEC_CHECK_SHAPES"}, **one},

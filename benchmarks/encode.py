@@ -37,7 +37,10 @@ def run(*, quick: bool) -> Outcome:
         return outcome
     encoder = TextEncoder.load()
     peer = open_model(encoder.source, device=encoder.device)
-    each = {name: _measure(encoder, peer, rows, repeats=3 if quick else 5) for name, rows in found.items()}
+    each = {
+        name: _measure(encoder, peer, rows, repeats=3 if quick else 5, singles=16 if quick else 64)
+        for name, rows in found.items()
+    }
     for name, got in each.items():
         outcome.figures |= {f"{key}_{name}": value for key, value in got.items()}
         outcome.rows.append(
@@ -57,7 +60,7 @@ def run(*, quick: bool) -> Outcome:
     return outcome
 
 
-def _measure(encoder: TextEncoder, peer: object, texts: list[str], *, repeats: int) -> dict[str, float]:
+def _measure(encoder: TextEncoder, peer: object, texts: list[str], *, repeats: int, singles: int) -> dict[str, float]:
     kept: dict[str, np.ndarray] = {}
 
     def ours() -> None:
@@ -69,7 +72,7 @@ def _measure(encoder: TextEncoder, peer: object, texts: list[str], *, repeats: i
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TruncationWarning)  # both sides cut at the same token
         mine, other = times(ours, theirs, repeats=repeats)
-        few = np.linspace(0, len(texts) - 1, min(len(texts), 64)).astype(int)
+        few = np.linspace(0, len(texts) - 1, min(len(texts), singles)).astype(int)
         alone = np.concatenate([encoder.encode([texts[i]]).values for i in few])
     # Special tokens and the cut at the window are part of the work.
     lengths = np.array([min(count, encoder.window) + 2 for count in encoder.count_tokens(texts)], np.int64)

@@ -43,12 +43,13 @@ def test_the_summary_says_what_was_done_skipped_and_what_to_do_next(nestvec, mod
     assert nestvec("index", notes, "--to", "my c", "--quiet").output == ""
 
 
-def test_several_sources_and_standard_input(nestvec, model, notes):
+def test_several_sources_and_standard_input(nestvec, process, model, notes):
     done = index(nestvec, model, notes / "moon.md", notes / "ship.txt", "--to", "c")
     assert done["encoded"] == 2
     line = json.dumps({"id": "a", "text": "the sun sets", "year": 3})
-    done = index(nestvec, model, "-", "--to", "c", input=line)
-    assert done["encoded"] == 1
+    done = process("index", "-", "--to", "c", "--json", input=line.encode())
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert json.loads(done.stdout)["encoded"] == 1
     assert json.loads(nestvec("show", "c", "a", "--json").stdout)[0]["metadata"]["year"] == 3
 
 

@@ -349,11 +349,11 @@ def test_csv_trouble_stays_in_its_row(read_file):
 
 
 def test_parquet_values_become_json(read_file):
-    import datetime
+    import datetime as dt
     import decimal
 
     rows = [
-        {"id": 1, "text": "one", "d": datetime.date(2020, 1, 2), "m": decimal.Decimal("1.50"), "b": b"raw", "v": [1.0, float("nan")]},
+        {"id": 1, "text": "one", "d": dt.date(2020, 1, 2), "m": decimal.Decimal("1.50"), "b": b"raw", "v": [1.0, float("nan")]},
         {"id": 2, "text": None, "d": None, "m": None, "b": None, "v": None},
     ]  # fmt: skip
     records, report = read_file("t.parquet", parquet(rows))
@@ -462,7 +462,7 @@ def test_python_packages_are_found_and_not_imported(tmp_path, monkeypatch):
     assert reasons(report) == {"damaged": 1, "test code": 1}
     assert not {name for name in sys.modules if name.startswith("notimported")}
     assert [r.id for r in read("python:notimported.sub.mod")] == ["notimported.sub.mod.f"]
-    with pytest.raises(InputError, match="did you mean 'python:notimported.sub'"):
+    with pytest.raises(InputError, match=r"did you mean 'python:notimported\.sub'"):
         read("python:notimported.sup")
 
 

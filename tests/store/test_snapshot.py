@@ -19,6 +19,7 @@ def test_records_come_back_as_they_went_in(store):
     records = [
         Record("plain", "text"),
         Record("empty", ""),
+        *(Record(f"number {text}", text, title=text) for text in ("7", "007", "1e5", "0x10", " 1", "-0.0")),
         Record("long", "ä😀 long " * 500, {"n": 1.5, "s": "x", "b": True, "z": None, "l": [1, [2]], "o": {"k": {}}}),
         Record("nul", "a\0b", {"k\0": "v\0"}, title="Ti\0tle"),
         Record("doc#1", "part", {}, "Doc", Place("doc", 3, 9, ("A", "B/C"), 2)),
@@ -51,7 +52,7 @@ def test_more_ids_than_sqlite_binds_at_once(store):
     with store.read() as snapshot:
         found = snapshot.find([*ids, "absent"])
         assert len(found) == 25_000
-        assert [r.id for r in snapshot.records(list(found.values())[::-1])] == ids[::-1]
+        assert [r.id for r in snapshot.records([found[id_] for id_ in ids[::-1]])] == ids[::-1]
 
 
 def test_what_is_not_there(store, put):

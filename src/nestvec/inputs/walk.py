@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import glob
 import os
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,7 +46,7 @@ def check(source: str) -> None:
         InputError: no such file or folder, or no file that matches; the nearest name is offered.
     """
     if is_pattern(source):
-        if next(glob.iglob(source, recursive=True), None) is None:
+        if next(_matches(source, ReadReport()), None) is None:
             raise InputError(f"a pattern must match at least one file, got {source!r}, which matches none.")
         return
     if os.path.lexists(source) or not source:
@@ -76,16 +77,45 @@ def files(source: str, *, as_given: bool, report: ReadReport) -> Iterator[Found]
         yield from _below([(source, prefix)], direct=True, report=report)
         return
     fixed = _fixed(source)
-    matches = sorted(set(glob.glob(source, recursive=True)))
     own = "" if as_given or not fixed else os.path.basename(os.path.abspath(fixed))
     base = "" if as_given else fixed
     named = []
-    for match in matches:
-        if os.path.isdir(match) and "**" in source:
-            continue  # its files match as well
+    for match in _matches(source, report):
         inside = os.path.relpath(match, base) if base else match
         named.append((match, _clean((Path(own) / inside).as_posix())))
     yield from _below(named, direct=False, report=report)
+
+
+def _matches(pattern: str, report: ReadReport) -> Iterator[str]:
+    """Paths that match, sorted. With ``**`` only files; a folder would bring them a second time."""
+    if "**" not in pattern:
+        yield from sorted(glob.glob(pattern))
+        return
+    # not glob's own "**", which follows links and needs exponential time where two of them point upwards
+    top = _fixed(pattern)
+    parts = "/".join(map(_part, pattern[len(top) :].strip("/").split("/")))
+    wanted = re.compile(re.sub(r"\*\*$", ".*", parts.replace("**/", "(?:[^/]+/)*")))
+    for found in _below([(top or ".", "")], direct=False, report=report):
+        inside = found.name.strip("/")
+        if wanted.fullmatch(inside):
+            yield os.path.join(top, inside) if top else inside
+
+
+def _part(part: str) -> str:
+    """One part of a pattern between slashes, as a regular expression; ``**`` is left for the caller, or is ``*``."""
+    if part == "**":
+        return part
+    out, i = "", 0
+    while i < len(part):
+        close = part.find("]", i + 2) if part[i] == "[" else -1
+        if close > 0:
+            inside = part[i + 1 : close].replace("\\", r"\\").replace("[", r"\[")
+            out += f"[{'^' + inside[1:] if inside[0] == '!' else inside}]"
+            i = close
+        else:
+            out += {"*": "[^/]*", "?": "[^/]"}.get(part[i], re.escape(part[i]))
+        i += 1
+    return out
 
 
 def _fixed(pattern: str) -> str:

@@ -18,7 +18,8 @@ from nestvec.core.types import Array, Float32, Int64, Shaped
 
 _NONE = np.uint64(0xFFFFFFFFFFFFFFFF)
 _SLACK = 512  # free places beyond 2 k: a first block of 4,096 rows leaves about 80 candidates for k = 10
-_SAMPLE = 1 << 17  # scores looked at for a first bound: 1/8 of a block of 2**20, so an eighth of its cost
+_SAMPLE = (64, 4096)  # rows looked at for a first bound; about n k / 4096 candidates pass it
+_LOOK = 1 << 17  # and scores in all: a sixteenth of a block of 2**21
 MOST_ROWS = 2**32 - 1  # positions are 32 bits wide
 
 
@@ -94,7 +95,7 @@ class Best:
         if self._full:
             return self._cutoff
         b, q = scores.shape
-        some = min(b, max(2 * self.k, _SAMPLE // q, 64))  # at least k: the buffer had room for k and more
+        some = min(b, max(2 * self.k, int(np.clip(_LOOK // q, *_SAMPLE))))  # b > k: the buffer had room for k
         bound: Array = np.partition(np.ascontiguousarray(scores[:some].T), some - self.k, axis=1)[:, some - self.k]
         return bound
 

@@ -17,8 +17,8 @@ from nestvec.search.flat import Flat
 from nestvec.search.route import GraphCost, Route, choose
 
 STALE = 0.2
-"""Rebuild from here on. Each row outside costs a share of a scan, each dead one widens the walk: at a fifth, the walk
-is a quarter wider, and with 100,000 rows the scan of the tail costs as much as the walk itself."""
+"""Rebuild from here on. Rows outside are scanned and dead ones widen the walk: of 100,000 rows, a fifth outside takes
+about three times as long to scan as the walk itself; a fifth dead makes the walk more than twice as wide."""
 
 _LADDER = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)  # widths tried, each a half wider than the one before
 

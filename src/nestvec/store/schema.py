@@ -22,7 +22,7 @@ CREATE TABLE row (
     rid    INTEGER PRIMARY KEY,  -- never used twice
     id     TEXT NOT NULL,
     title  TEXT,
-    text   ANY,                  -- TEXT, or zlib as a BLOB where that is smaller
+    text   BLOB,                 -- TEXT, or zlib where that is smaller; any other affinity makes 7 of '007'
     meta   TEXT NOT NULL,        -- JSON object
     parent TEXT,                 -- NULL: the row is a whole document
     place  TEXT,                 -- JSON [start, end, number, heading]
@@ -143,6 +143,10 @@ def to_row(record: Record, rid: int, version: int) -> tuple[Any, ...]:
     try:
         meta = json.dumps(dict(record.metadata), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         raw = record.text.encode()
+        where = record.place and [record.place.start, record.place.end, record.place.number, [*record.place.heading]]
+        place = json.dumps(where, ensure_ascii=False, separators=(",", ":")) if where else None
+        parent = record.place.parent if record.place and record.place.parent != record.id else None
+        ((place or "") + (parent or "")).encode()
         size = len(raw) + len(meta.encode()) + len(record.title.encode()) + len(record.id.encode())
         _check_json(record.metadata)
     except (TypeError, ValueError, RecursionError) as cause:
@@ -155,11 +159,6 @@ def to_row(record: Record, rid: int, version: int) -> tuple[Any, ...]:
     if len(raw) >= _COMPRESS_FROM:
         squeezed = zlib.compress(raw, 6)
         packed = squeezed if len(squeezed) < len(raw) else packed
-    parent = place = None
-    if record.place is not None:
-        parent = record.place.parent if record.place.parent != record.id else None
-        where = [record.place.start, record.place.end, record.place.number, list(record.place.heading)]
-        place = json.dumps(where, ensure_ascii=False, separators=(",", ":"))
     return rid, record.id, record.title or None, packed, meta, parent, place, record.digest, version
 
 
@@ -172,6 +171,15 @@ def from_row(row: tuple[Any, ...]) -> Record:
         where = Place(parent or id_, start, end, tuple(heading), number)
     body = zlib.decompress(text).decode() if isinstance(text, bytes) else text
     return Record(id_, body, json.loads(meta), title or "", where)
+
+
+def is_unicode(text: str) -> bool:
+    """Whether SQLite can be asked for it: half a surrogate pair is in no collection, and cannot be bound."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _check_json(value: object) -> None:

@@ -14,7 +14,7 @@ from nestvec.core.filters import Filter
 from nestvec.core.record import Record
 from nestvec.core.types import Float32, Int64
 from nestvec.store.pushdown import to_sql
-from nestvec.store.schema import ALIVE, ROW_COLUMNS, from_row
+from nestvec.store.schema import ALIVE, ROW_COLUMNS, from_row, is_unicode
 from nestvec.store.segment import Segment
 
 _WORD = re.compile(r"\w+")
@@ -79,7 +79,7 @@ class Snapshot:
     def find(self, ids: Iterable[str]) -> dict[str, int]:
         """Row ids by the ids of those records that are alive; the others are left out."""
         found: dict[str, int] = {}
-        for some in _chunks(list(ids)):
+        for some in _chunks([id_ for id_ in ids if is_unicode(id_)]):
             marks = ",".join(f":i{i}" for i in range(len(some)))
             names = {f"i{i}": id_ for i, id_ in enumerate(some)} | {"v": self.version}
             query = f"SELECT id, rid FROM row WHERE id IN ({marks}) AND {ALIVE} AND {self._index_hint()}"

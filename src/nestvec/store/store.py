@@ -27,7 +27,7 @@ from nestvec.store.disk import Disk, storage_errors
 from nestvec.store.head import Head, create_head, newest, read_head
 from nestvec.store.lock import WriterLock
 from nestvec.store.repair import missing_rows
-from nestvec.store.schema import INSERT_ROW, connect, disconnect, to_row
+from nestvec.store.schema import INSERT_ROW, connect, disconnect, is_unicode, to_row
 from nestvec.store.segment import Segment
 from nestvec.store.snapshot import Snapshot, State
 from nestvec.store.writer import Writer, newest_version, oldest_version, open_segment, segment_list
@@ -327,6 +327,8 @@ class Store:
         """
         with self._writing, storage_errors(self.path):
             if commit_id is not None:
+                if not is_unicode(commit_id):
+                    raise InputError(f"a commit id must be valid Unicode, got {commit_id!r}.")
                 query = "SELECT version, added, removed FROM version WHERE commit_id = ?"
                 for version, added, removed in self.writer.db.execute(query, (commit_id,)):
                     return Commit(version, added, removed, repeated=True)
@@ -336,7 +338,11 @@ class Store:
                 records = [records[i] for i in chosen]
                 blocks = {name: block[chosen] for name, block in blocks.items()}
             result = self._commit(records, blocks, set(remove), commit_id)
-            if merge_small(self.writer):
+            try:
+                merged = merge_small(self.writer)
+            except (OSError, apsw.Error):  # the commit is durable all the same, and the merge is tried after the next
+                merged = True
+            if merged:
                 self._state = None
             return result
 
@@ -359,7 +365,7 @@ class Store:
         segments = [writer.write_segment(name, ids, iter([block])) for name, block in blocks.items() if len(block)]
         if segments:
             writer.sync_segments()
-        gone = [record.id for record in records] + sorted(remove)
+        gone = [record.id for record in records] + sorted(filter(is_unicode, remove))
         with writer.transaction():
             before = writer.db.total_changes()
             query = "UPDATE row SET died = ? WHERE id = ? AND died IS NULL"

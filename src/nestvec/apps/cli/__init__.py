@@ -17,7 +17,7 @@ import typer
 
 from nestvec import __version__
 from nestvec.apps.cli import config, doctor, exporting, indexing, keeping, searching
-from nestvec.apps.cli.errors import Program
+from nestvec.apps.cli.errors import Command, Program
 
 app = typer.Typer(
     name="nestvec",
@@ -43,14 +43,15 @@ for _command in (
     doctor.doctor,
     doctor.parity,
 ):
-    app.command()(_command)
+    app.command(cls=Command)(_command)
 app.add_typer(config.app, name="config")
 
 
-def _say_version(asked: bool) -> None:  # noqa: FBT001  # typer hands it over by position
+def _say_version(asked: bool) -> bool:  # noqa: FBT001  # typer hands it over by position
     if asked:
         typer.echo(f"nestvec {__version__}")
         raise typer.Exit
+    return asked
 
 
 @app.callback(

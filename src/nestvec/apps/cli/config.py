@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from nestvec.apps.cli.console import AsJSON, Output
+from nestvec.apps.cli.errors import Command
 from nestvec.core.errors import InputError, UnknownNameError
 from nestvec.core.types import JSON
 
@@ -202,7 +203,7 @@ def _group() -> None:
     """The settings that are in force."""
 
 
-@app.command()
+@app.command(cls=Command)
 def show(
     ctx: typer.Context,
     origin: Annotated[bool, typer.Option("--origin", help="Also where each comes from.")] = False,

@@ -8,7 +8,7 @@ import shlex
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -32,7 +32,7 @@ def clean(text: str) -> str:
     return _UNSAFE.sub("\ufffd", text.replace("\r\n", "\n")).encode("utf-8", "replace").decode()
 
 
-def size(count: float) -> str:
+def size(count: int | float) -> str:
     """Bytes for people, in powers of 1,000 as disks are sold."""
     for unit in ("bytes", "kB", "MB", "GB"):
         if count < 1000:
@@ -41,7 +41,7 @@ def size(count: float) -> str:
     return f"{count:.1f} TB"
 
 
-def duration(seconds: float) -> str:
+def duration(seconds: int | float) -> str:
     """Seconds for people."""
     if seconds < 10:
         return f"{seconds:.1f} s"
@@ -89,7 +89,7 @@ class Output:
     def line(self, *parts: str | Text) -> None:
         """Print one line for people, never folded."""
         if not self.as_json:
-            console = rich_console(sys.stdout)
+            console = rich_console()
             console.print(*(clean(p) if isinstance(p, str) else p for p in parts), sep="", soft_wrap=True)
 
     def block(self, text: str | Text, *, indent: int = 0, style: str = "") -> None:
@@ -98,7 +98,7 @@ class Output:
             return
         from rich.text import Text
 
-        console = rich_console(sys.stdout)
+        console = rich_console()
         whole = Text(clean(text), style=style) if isinstance(text, str) else text
         for row in whole.wrap(console, max(20, console.width - indent)):
             row.rstrip()
@@ -111,7 +111,7 @@ class Output:
         from rich.text import Text
 
         rows = list(rows)
-        console = rich_console(sys.stdout)
+        console = rich_console()
         width = max((len(name) for name, _ in rows), default=0) + 2
         for name, value in rows:
             folded = Text(clean(value)).wrap(console, max(20, console.width - indent - width))
@@ -142,15 +142,15 @@ def _styled(text: str, style: str) -> Text:
     return Text(clean(text), style=style)
 
 
-def rich_console(file: TextIO) -> Console:
-    """A rich console on a stream: colours on a terminal only, and none where ``NO_COLOR`` is set."""
+def rich_console(*, error: bool = False) -> Console:
+    """A rich console on standard output, or on standard error: colours on a terminal only, and none where ``NO_COLOR`` is set."""
     from rich.console import Console
 
     class Pipe(Console):
         def on_broken_pipe(self) -> None:
             raise BrokenPipeError  # errors.py sees to it; rich would exit with 1
 
-    return Pipe(file=file, highlight=False, markup=False, emoji=False)
+    return Pipe(file=sys.stderr if error else sys.stdout, highlight=False, markup=False, emoji=False)
 
 
 def confirm(question: str, *, yes: bool) -> None:

@@ -11,7 +11,7 @@ from enum import IntEnum
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from nestvec.core.errors import InputError, MissingExtraError, NestvecError, NotFoundError, StoreError
 
@@ -53,8 +53,16 @@ def code_of(error: BaseException) -> Code:
     return next((code for kind, code in _CODES if isinstance(error, kind)), Code.FAULT)
 
 
+class Command(TyperCommand):
+    """One command."""
+
+    context_class = typer.Context
+
+
 class Program(TyperGroup):
     """The root of all commands. Whatever goes wrong below ends here as one sentence on standard error."""
+
+    context_class = typer.Context  # typer annotates with its own class, and hands over another
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command; a closed pipe and Ctrl-C are handled before typer gives them codes of its own."""

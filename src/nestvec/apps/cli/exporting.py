@@ -8,12 +8,12 @@ from __future__ import annotations
 import json as codec
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -75,7 +75,7 @@ def export(
         with meter(out, "records", total=len(snapshot)) as shown:
             rows = _Rows(snapshot, ARRAY if vectors or chosen is Format.NPY else "", dim, shown)
             if to == "-":
-                _jsonl(rows, sys.stdout)
+                _jsonl(rows, sys.stdout.write)
             else:
                 _WRITERS[chosen](rows, Path(to))
         count, number = len(snapshot), snapshot.version
@@ -128,18 +128,18 @@ def _whole(path: Path) -> Iterator[Path]:
         fresh.unlink(missing_ok=True)
 
 
-def _jsonl(rows: _Rows, file: IO[str]) -> None:
+def _jsonl(rows: _Rows, write: Callable[[str], object]) -> None:
     for records, vectors in rows:
         for number, record in enumerate(records):
             line: dict[str, Any] = dict(record_json(record))
             if vectors is not None:
                 line["vector"] = [float(f"{value:.9g}") for value in vectors[number].tolist()]  # exact in float32
-            file.write(codec.dumps(line) + "\n")
+            write(codec.dumps(line) + "\n")
 
 
 def _to_jsonl(rows: _Rows, path: Path) -> None:
     with _whole(path) as fresh, fresh.open("w", encoding="utf-8") as file:
-        _jsonl(rows, file)
+        _jsonl(rows, file.write)
 
 
 def _to_npy(rows: _Rows, path: Path) -> None:

@@ -38,7 +38,7 @@ def meter(out: Output, what: str, *, total: int | None) -> Iterator[Meter]:
 def waiting(out: Output, what: str) -> Iterator[None]:
     """Show what is being waited for, on a terminal."""
     if out.talks and sys.stderr.isatty():
-        with rich_console(sys.stderr).status(what):
+        with rich_console(error=True).status(what):
             yield
     else:
         yield
@@ -51,7 +51,7 @@ def _bar(what: str, total: int | None) -> Iterator[Meter]:
     start = time.monotonic()
     columns = (BarColumn(bar_width=20), MofNCompleteColumn(), TextColumn(f"{what}, {{task.fields[rate]}}"))
     left = (TimeRemainingColumn(), TextColumn("left")) if total else ()
-    with Progress(*columns, *left, console=rich_console(sys.stderr), transient=True) as progress:
+    with Progress(*columns, *left, console=rich_console(error=True), transient=True) as progress:
         task = progress.add_task("", total=total or None, rate="…")
 
         def show(done: int) -> None:

@@ -166,7 +166,7 @@ def _nothing(collection: Collection, *, filtered: bool) -> str:
 def _tell_results(out: Output, query: str, results: Sequence[Result], *, full: bool) -> None:
     if out.as_json:
         return
-    width = max(20, rich_console(sys.stdout).width - 4)
+    width = max(20, rich_console().width - 4)
     for rank, result in enumerate(results, 1):
         title = result.title if result.title and result.title != result.id else ""
         out.line(f"{rank:2}  ", strong(result.id), faint(f"  {result.score:.3f}"))
