@@ -64,7 +64,8 @@ def kills(folder: Path, *, count: int, seed: int = 0, longest: float = 0.25, fre
                     found = old if sum((old.lost, old.extra)) <= sum((new.lost, new.extra)) else new
                 out["unknown"] += new.none
                 _count(out, found)
-                apply(store, acked + 1)  # the caller does not know whether this one was committed
+                repeated = apply(store, acked + 1)  # the caller does not know whether this one was committed
+                out["duplicated"] += repeated != new.none  # it was done twice, or not at all
                 with store.read() as snapshot:
                     _count(out, compare(snapshot, following))
             out["unreadable"] += not verify(path).ok

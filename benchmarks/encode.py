@@ -36,7 +36,7 @@ def run(*, quick: bool) -> Outcome:
         outcome.missing = dict.fromkeys(KEYS, "no data folder; set NESTVEC_DATA")
         return outcome
     encoder = TextEncoder.load()
-    peer = open_model(encoder.source, device=encoder.device)
+    peer = open_model(encoder.folder, device=encoder.device)
     each = {
         name: _measure(encoder, peer, rows, repeats=3 if quick else 5, singles=16 if quick else 64)
         for name, rows in found.items()

@@ -12,8 +12,7 @@ from typer.testing import CliRunner
 from nestvec.apps.cli import app
 
 NEEDS = ("torch", "sentence_transformers")
-WORDS = """the a of and to in cat dog sat on mat moon sun star rises sets tide pulls water sea ship sails home
-bread rises oven bake flour yeast recipe index search vector space time date parse string compress bytes loss""".split()
+WORDS = ["the", "a", "of", "and", "to", "in", "cat", "dog", "sat", "on", "mat", "moon", "sun", "star", "rises", "sets", "tide", "pulls", "water", "sea", "ship", "sails", "home", "bread", "rises", "oven", "bake", "flour", "yeast", "recipe", "index", "search", "vector", "space", "time", "date", "parse", "string", "compress", "bytes", "loss"]
 
 
 def pytest_collection_modifyitems(items):
@@ -106,10 +105,10 @@ def notes():
 @pytest.fixture(scope="session")
 def made(tmp_path_factory):
     """A collection with vectors of its own making: for everything that needs no model."""
+    import numpy as np
+
     from nestvec.core import Record, Space, Vectors
     from nestvec.search.collection import Collection
-
-    import numpy as np
 
     folder = tmp_path_factory.mktemp("made") / "c"
     space = Space(encoder="toy", weights="0", pooling="mean", dim=4)

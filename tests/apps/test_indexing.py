@@ -57,7 +57,9 @@ def test_several_sources_and_standard_input(nestvec, process, model, notes):
 def test_a_dry_run_leaves_nothing_behind(nestvec, model, notes, there):
     if there:
         index(nestvec, model, notes / "moon.md", "--to", "c")
-    before = sorted(p.name for p in Path().rglob("*")) if not there else json.loads(nestvec("info", "c", "--json").stdout)
+    before = (
+        sorted(p.name for p in Path().rglob("*")) if not there else json.loads(nestvec("info", "c", "--json").stdout)
+    )
     found = index(nestvec, model, notes, "--to", "c", "--dry-run")
     assert found["passages"] == 3
     assert found["to_encode"] == (2 if there else 3)
@@ -65,7 +67,9 @@ def test_a_dry_run_leaves_nothing_behind(nestvec, model, notes, there):
     text = nestvec("index", notes, "--to", "c", "-m", model, "--dry-run").stdout
     assert "tokens" in text
     assert "Nothing was changed" in text
-    after = sorted(p.name for p in Path().rglob("*")) if not there else json.loads(nestvec("info", "c", "--json").stdout)
+    after = (
+        sorted(p.name for p in Path().rglob("*")) if not there else json.loads(nestvec("info", "c", "--json").stdout)
+    )
     assert {**after, "bytes": 0} == {**before, "bytes": 0} if there else after == before
 
 
@@ -114,9 +118,7 @@ def test_a_log_gets_a_line_now_and_then(capsys, monkeypatch):
     with progress.meter(Output(), "passages", total=1000) as shown:
         for done in (100, 600, 700, 1000):
             shown(done)
-    assert capsys.readouterr().err == (
-        "600 of 1,000 passages, 100/s, 4.0 s left\n1,000 of 1,000 passages, 83/s\n"
-    )
+    assert capsys.readouterr().err == ("600 of 1,000 passages, 100/s, 4.0 s left\n1,000 of 1,000 passages, 83/s\n")
     with progress.meter(Output(quiet=True), "passages", total=None) as shown, progress.waiting(Output(), "x"):
         shown(5)
     assert capsys.readouterr().err == ""

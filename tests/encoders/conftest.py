@@ -35,7 +35,7 @@ def exact(torch_and_st):
 def reference(exact):
     from nestvec.encoders.backbone import open_model
 
-    return open_model(exact.source, device="cpu")
+    return open_model(exact.folder, device="cpu")
 
 
 @pytest.fixture(scope="session")

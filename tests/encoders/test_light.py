@@ -111,17 +111,17 @@ def test_a_hub_id_without_a_network_says_what_to_do():
 
 def test_the_fingerprint_knows_what_decides(tmp_path):
     folder = _folder(tmp_path / "a", "config.json", "vocab.txt", "model.safetensors", "README.md")
-    first = Checkpoint(folder, "x").fingerprint
+    first = Checkpoint(folder, "x", "x").fingerprint
     (folder / "README.md").write_text("other")
     (folder / "config.json").write_text('{"transformers_version": "9"}')
     moved = folder.rename(tmp_path / "b")
-    assert Checkpoint(moved, "y").fingerprint == first
+    assert Checkpoint(moved, "y", "y").fingerprint == first
     (moved / "vocab.txt").write_text("word")
-    second = Checkpoint(moved, "y").fingerprint
+    second = Checkpoint(moved, "y", "y").fingerprint
     (moved / "config.json").write_text('{"hidden_size": 9}')
-    third = Checkpoint(moved, "y").fingerprint
+    third = Checkpoint(moved, "y", "y").fingerprint
     (moved / "model.safetensors").write_text("[]")
-    assert len({first, second, third, Checkpoint(moved, "y").fingerprint}) == 4
+    assert len({first, second, third, Checkpoint(moved, "y", "y").fingerprint}) == 4
     (moved / "config.json").write_text("{")
     with pytest.raises(InputError, match="must be JSON"):
-        _ = Checkpoint(moved, "y").fingerprint
+        _ = Checkpoint(moved, "y", "y").fingerprint

@@ -110,7 +110,9 @@ def test_another_instruction_is_another_space(make_model):
     np.testing.assert_allclose(other.values, encoder.encode(["document : cat"], instruction="").values, atol=1e-6)
     assert not np.allclose(other.values, plain.values, atol=1e-3)
     assert encoder.encode(["cat"], instruction="passage : ").space == encoder.space
-    assert encoder.encode_query(["cat"], instruction="a ").space.query_instruction == "a "
+    asked = encoder.encode_query(["cat"], instruction="a ")
+    assert asked.space == encoder.space
+    np.testing.assert_allclose(asked.values, encoder.encode(["a cat"], instruction="").values, atol=1e-6)
     with pytest.raises(SpaceMismatchError):
         encoder.space.require(other.space)
 

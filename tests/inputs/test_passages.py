@@ -83,7 +83,8 @@ def cut(text, budget, overlap=0, count=by_words):
 
 
 def test_headings_are_found_with_their_path():
-    text = "Intro.\n\n# A #\n\nx\n\n## B\n\ny\n\n```\n# no\n\n# no\n```\n\nC\n=\n\nD\n===\n\nz\n\nE\n---\n\nw\n\n#nospace\n"
+    text = "Intro.\n\n# A #\n\nx\n\n## B\n\ny\n\n```\n# no\n\n# no\n```\n\nC\n=\n\n"
+    text += "D\n===\n\nz\n\nE\n---\n\nw\n\n#nospace\n"
     found = {text[a.start : a.end]: a.heading for a in atoms(text)}
     assert found["Intro."] == ()
     assert found["x"] == ("A",)
@@ -96,10 +97,11 @@ def test_headings_are_found_with_their_path():
 
 
 def test_sentences_end_where_a_reader_would_end_them():
-    text = 'Dr. Smith met J. Doe, e.g. Fig. 3 shows it. He said "No!" Then 3.14 was it… Ok. 漢字。次。 End?\n- item\n- other'
+    text = 'Dr. Smith met J. Doe, e.g. Fig. 3 shows it. He said "No!" Then 3.14 was it… Ok. '
+    text += "漢字。次。 End?\n- item\n- other"
     assert [text[a.start : a.end] for a in atoms(text)] == [
-        "Dr. Smith met J. Doe, e.g. Fig. 3 shows it.", 'He said "No!"', "Then 3.14 was it…", "Ok.", "漢字。", "次。", "End?",
-        "- item", "- other",
+        "Dr. Smith met J. Doe, e.g. Fig. 3 shows it.", 'He said "No!"', "Then 3.14 was it…", "Ok.",
+        "漢字。", "次。", "End?", "- item", "- other",
     ]  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import math
 import sys
 from pathlib import Path
 
@@ -353,7 +354,7 @@ def test_parquet_values_become_json(read_file):
     import decimal
 
     rows = [
-        {"id": 1, "text": "one", "d": dt.date(2020, 1, 2), "m": decimal.Decimal("1.50"), "b": b"raw", "v": [1.0, float("nan")]},
+        {"id": 1, "text": "a", "d": dt.date(2020, 1, 2), "m": decimal.Decimal("1.50"), "b": b"r", "v": [1.0, math.nan]},
         {"id": 2, "text": None, "d": None, "m": None, "b": None, "v": None},
     ]  # fmt: skip
     records, report = read_file("t.parquet", parquet(rows))

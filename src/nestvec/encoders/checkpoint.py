@@ -32,10 +32,12 @@ class Checkpoint:
     Args:
         folder: where it is.
         name: what people call it: the hub id, or the name of the folder.
+        source: what finds it again: ``default``, the whole path of the folder, or the hub id.
     """
 
     folder: Path
     name: str
+    source: str
 
     @property
     def fingerprint(self) -> str:
@@ -61,12 +63,12 @@ def find(source: str | Path) -> Checkpoint:
         InputError: there is no such folder or hub id, it holds no model, or its weights are pickled.
     """
     if source == "default":
-        found = Checkpoint(_default_folder(), DEFAULT_NAME)
+        found = Checkpoint(_default_folder(), DEFAULT_NAME, "default")
     elif Path(source).is_dir():
-        found = Checkpoint(Path(source), Path(source).resolve().name)
+        found = Checkpoint(Path(source), Path(source).resolve().name, str(Path(source).resolve()))
     elif isinstance(source, str) and _HUB_ID.fullmatch(source) and not Path(source).exists():
         hub_id = source if "/" in source else f"sentence-transformers/{source}"
-        found = Checkpoint(_download(hub_id), hub_id)
+        found = Checkpoint(_download(hub_id), hub_id, hub_id)
     else:
         raise InputError(
             f"a text encoder must be 'default', a model folder, or a hub id such as owner/name, got {str(source)!r}, "

@@ -86,7 +86,7 @@ def check_parity(
     if not chosen:
         raise InputError("parity must be measured on at least one text, got none.")
     encoder = TextEncoder.load(source, precision=precision)
-    model = backbone.open_model(encoder.source, device=encoder.device)
+    model = backbone.open_model(encoder.folder, device=encoder.device)
     quiet = {"show_progress_bar": False, "convert_to_numpy": True}
     reference = np.concatenate([model.encode_document(chosen, **quiet), model.encode_query(chosen, **quiet)])
     with warnings.catch_warnings():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar, final
+from typing import Any, ClassVar, Literal, TypeVar, final
 
 import numpy as np
 
@@ -40,7 +40,8 @@ class TextEncoder:
     Args:
         space: the space of every vector it gives with its own instructions.
         window: tokens of a document that one pass reads, special tokens and instruction taken off.
-        source: the folder that the model was read from.
+        source: what :meth:`load` finds it by again: ``default``, the path of a folder, or a hub id.
+        folder: where it was read from.
         precision: of the arithmetic inside the model; vectors are float32.
         precision_reason: a sentence that says why that precision.
         device: where it runs.
@@ -49,11 +50,14 @@ class TextEncoder:
 
     space: Space
     window: int
-    source: Path
+    source: str
+    folder: Path
     precision: str
     precision_reason: str
     device: str
     batch_tokens: int
+    kind: ClassVar[str] = "sentence-transformer@1"
+
     _stack: backbone.Stack = field(repr=False)
     _tokens: Tokens = field(repr=False)
     _cutters: dict[str, tuple[Any, int]] = field(repr=False)
@@ -116,7 +120,8 @@ class TextEncoder:
         return cls(
             space=space,
             window=room,
-            source=found.folder,
+            source=found.source,
+            folder=found.folder,
             precision=choice.precision,
             precision_reason=choice.reason,
             device=device,
@@ -167,11 +172,15 @@ class TextEncoder:
     def encode_query(
         self, queries: Iterable[str], *, size: Size | str | None = None, instruction: str | None = None
     ) -> Vectors:
-        """Queries to ``[q, d]`` float32, in the order given. See :meth:`encode` for arguments and errors."""
-        space = self.space if instruction is None else replace(self.space, query_instruction=instruction)
+        """Queries to ``[q, d]`` float32, in the order given. See :meth:`encode` for arguments and errors.
+
+        An ``instruction`` for these queries is part of the question, so the vectors stay in the encoder's space:
+        it is the documents that must all have been read in the same way.
+        """
         _check_size(size)
         texts = (_text(query) for query in _each(queries))
-        return Vectors(self._in_chunks(texts, prompt=space.query_instruction, role="query"), space)
+        prompt = self.space.query_instruction if instruction is None else instruction
+        return Vectors(self._in_chunks(texts, prompt=prompt, role="query"), self.space)
 
     def stream(self, records: Iterable[Record | str]) -> Iterator[tuple[list[Record], Vectors]]:
         """Documents to chunks of ``(records, vectors)``, in the order given.

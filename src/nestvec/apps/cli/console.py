@@ -32,7 +32,7 @@ def clean(text: str) -> str:
     return _UNSAFE.sub("\ufffd", text.replace("\r\n", "\n")).encode("utf-8", "replace").decode()
 
 
-def size(count: int | float) -> str:
+def size(count: float) -> str:
     """Bytes for people, in powers of 1,000 as disks are sold."""
     for unit in ("bytes", "kB", "MB", "GB"):
         if count < 1000:
@@ -41,7 +41,7 @@ def size(count: int | float) -> str:
     return f"{count:.1f} TB"
 
 
-def duration(seconds: int | float) -> str:
+def duration(seconds: float) -> str:
     """Seconds for people."""
     if seconds < 10:
         return f"{seconds:.1f} s"
@@ -162,11 +162,15 @@ def confirm(question: str, *, yes: bool) -> None:
     """
     if yes:
         return
-    if not sys.stdin.isatty():
+    if not _can_ask():
         raise typer.BadParameter(f"{question} Nobody can be asked here; give --yes to agree.")
     if not typer.confirm(clean(question), err=True):
         typer.echo("Nothing was changed.", err=True)
         raise typer.Exit(1)
+
+
+def _can_ask() -> bool:
+    return sys.stdin.isatty()
 
 
 def as_json(value: Any) -> JSON:
