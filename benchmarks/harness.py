@@ -8,7 +8,7 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,7 +27,7 @@ class Outcome:
         notes: sentences printed under the table.
     """
 
-    figures: Mapping[str, Figure]
+    figures: dict[str, Figure]
     columns: Sequence[str]
     rows: list[Sequence[object]] = field(default_factory=list)
     missing: dict[str, str] = field(default_factory=dict)

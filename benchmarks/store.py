@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.harness import Outcome, data, times
+from benchmarks.harness import Figure, Outcome, data, times
 from nestvec import Record
 from nestvec.store import Store
 
@@ -147,7 +147,7 @@ def run(*, quick: bool) -> Outcome:
         (opened,) = times(lambda: _open(folder / "m"), repeats=7, warmup=1)
         growth, peaks = _growth(folder, 20_000 if quick else 60_000)
     per_s = len(records) / statistics.median(ours)
-    figures = {
+    figures: dict[str, Figure] = {
         "rows_per_s_durable": per_s,
         "open_1m_s": statistics.median(opened),
         "overhead": size / raw - 1,
