@@ -12,7 +12,10 @@ from typer.testing import CliRunner
 from nestvec.apps.cli import app
 
 NEEDS = ("torch", "sentence_transformers")
-WORDS = ["the", "a", "of", "and", "to", "in", "cat", "dog", "sat", "on", "mat", "moon", "sun", "star", "rises", "sets", "tide", "pulls", "water", "sea", "ship", "sails", "home", "bread", "rises", "oven", "bake", "flour", "yeast", "recipe", "index", "search", "vector", "space", "time", "date", "parse", "string", "compress", "bytes", "loss"]
+WORDS = (
+    "the a of and to in cat dog sat on mat moon sun star rises sets tide pulls water sea ship sails home bread oven "
+    "bake flour yeast recipe index search vector space time date parse string compress bytes loss"
+)
 
 
 def pytest_collection_modifyitems(items):
@@ -37,7 +40,7 @@ from transformers import BertConfig, BertModel, BertTokenizerFast
 torch.manual_seed(0)
 marks = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 letters = [c for c in "abcdefghijklmnopqrstuvwxyz0123456789.,:"]
-vocabulary = marks + sorted(set({WORDS!r}) | set(letters)) + ["##" + c for c in letters]
+vocabulary = marks + sorted(set({WORDS!r}.split()) | set(letters)) + ["##" + c for c in letters]
 plain = {str(folder)!r} + "/plain"
 import pathlib; pathlib.Path(plain).mkdir()
 pathlib.Path(plain, "vocab.txt").write_text("\\n".join(vocabulary))
@@ -70,7 +73,7 @@ def _plain_surroundings(monkeypatch, tmp_path):
 def nestvec():
     """Runs the program in this process: ``nestvec("info", path)`` gives code, output and error output."""
 
-    def run(*args, input=None, expect=0):
+    def run(*args, input=None, expect=0):  # noqa: A002  # as subprocess calls it
         done = CliRunner().invoke(app, [str(arg) for arg in args], input=input)
         assert done.exit_code == expect, (done.exit_code, done.stdout, done.stderr, done.exception)
         return done

@@ -1,4 +1,4 @@
-"""``nestvec info``, ``versions``, ``delete``, ``compact``, ``graph``, ``verify``, ``repair``: nestvec.apps.cli.keeping."""
+"""``info``, ``versions``, ``delete``, ``compact``, ``graph``, ``verify``, ``repair``: nestvec.apps.cli.keeping."""
 
 import importlib.util
 import json

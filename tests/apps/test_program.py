@@ -1,4 +1,4 @@
-"""The program as a whole: nestvec.apps.cli, nestvec.apps.cli.errors, nestvec.apps.cli.console, nestvec.apps.cli.doctor."""
+"""The program as a whole: nestvec.apps.cli with its errors, nestvec.apps.cli.console, nestvec.apps.cli.doctor."""
 
 import json
 import subprocess
@@ -143,10 +143,10 @@ def test_parity_that_fails(nestvec, model, monkeypatch):
 
 
 def test_figures_for_people():
-    assert [console.size(n) for n in (0, 999, 1500, 2_500_000, 340_000_000, 7e12)] == [
+    assert [console.size(n) for n in (0, 999, 1500, 2_500_000, 340_000_000, 7 * 10**12)] == [
         "0 bytes", "999 bytes", "1.5 kB", "2.5 MB", "340 MB", "7.0 TB",
     ]  # fmt: skip
-    assert [console.duration(s) for s in (0.04, 9.96, 61, 3600, 9000)] == [
+    assert [console.duration(s) for s in (0.04, 9.96, 61.0, 3600.0, 9000.0)] == [
         "0.0 s",
         "10.0 s",
         "61 s",

@@ -22,7 +22,7 @@ def test_hits_for_people_and_for_programs(nestvec, indexed):
     assert "\x1b" not in text
     (found,) = lines(nestvec("search", indexed, "The bread rises in the oven", "--json", "-k", "2").stdout)
     assert found["query"] == "The bread rises in the oven"
-    assert [hit["id"] for hit in found["results"]][0] == "notes/bread.txt"
+    assert found["results"][0]["id"] == "notes/bread.txt"
     assert len(found["results"]) == 2
 
 

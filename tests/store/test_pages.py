@@ -56,6 +56,18 @@ def test_two_pages_that_changed_places_are_found(closed):
     assert not verify(closed).ok
 
 
+def test_a_flipped_bit_in_a_page_that_nothing_uses_is_found_too(path, store):
+    db = store.writer.db
+    db.execute("CREATE TABLE big (x); INSERT INTO big VALUES (randomblob(200000)); DROP TABLE big")
+    assert db.pragma("freelist_count") > 20
+    store.close()
+    file = path / "space.db"
+    data = bytearray(file.read_bytes())
+    data[-100] ^= 1
+    file.write_bytes(data)
+    assert [p.what for p in verify(path).problems] == [f"page {len(data) // PAGE} does not match its checksum"]
+
+
 @pytest.mark.parametrize("less", [1, 8, 100, PAGE - 1, PAGE, PAGE + 1])
 def test_a_file_cut_short_is_never_read_as_if_it_were_whole(closed, less):
     file = closed / "space.db"

@@ -128,3 +128,13 @@ def test_open_files_do_not_grow_with_the_number_of_reads(store, put):
         with store.read() as snapshot:
             assert len(snapshot) > 0
     assert len(os.listdir(fds)) <= before + 40  # noqa: PTH208  # memory maps hold none, connections are reused
+
+
+def test_what_goes_wrong_inside_the_block_is_the_callers(path, store, put):
+    put("a")
+    for version in (None, 2):
+        with Store.open(path, version=version) as reader:
+            with pytest.raises(FileNotFoundError), reader.read():
+                (path / "absent").read_bytes()
+            with reader.read() as snapshot:
+                assert len(snapshot) == 1

@@ -89,7 +89,11 @@ def read(
 
 
 def read_several(
-    sources: Iterable[str | Path], *, report: ReadReport | None = None, limits: Limits | None = None
+    sources: Iterable[str | Path],
+    *,
+    report: ReadReport | None = None,
+    limits: Limits | None = None,
+    fields: Fields | None = None,
 ) -> Iterator[Record]:
     """:func:`read` for several paths, patterns or packages, one after the other, as if they were one source.
 
@@ -97,7 +101,7 @@ def read_several(
         InputError: there is nothing at one of them. Raised here, before the first record.
         MissingExtraError: as :func:`read`.
     """
-    setup = _Setup(report if report is not None else ReadReport(), limits or Limits(), Fields())
+    setup = _Setup(report if report is not None else ReadReport(), limits or Limits(), fields or Fields())
     names = list(sources)
     for name in names:
         _check(name)

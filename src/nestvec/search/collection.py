@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, cast
@@ -21,18 +20,19 @@ from nestvec.core.space import Space
 from nestvec.core.types import JSON
 from nestvec.core.vectors import Vectors
 from nestvec.encoders import load
-from nestvec.inputs import Limits, ReadReport, read, read_several
+from nestvec.inputs import Fields, Limits
+from nestvec.search.answers import Ranking, answer
 from nestvec.search.finder import TARGET, Finder, GraphReport
-from nestvec.search.indexing import Documents, Indexing, IndexReport, Progress, Survey
+from nestvec.search.indexing import Indexing, IndexReport, Item, Progress, Source, Survey, from_items, from_sources
 from nestvec.search.result import Result
 from nestvec.search.settings import ARRAY, Settings, as_searched
-from nestvec.store import Compaction, Repair, Snapshot, Store, Verification, Version, repair, verify
+from nestvec.search.upkeep import describe, encode_missing
+from nestvec.store import Compaction, Repair, Store, Verification, Version, repair, verify
 
 Where = Mapping[str, JSON]
 Mode = Literal["dense", "lexical"]
 
 _OVERLAP = 32  # tokens: a sentence or two, so that what a cut went through is whole on one of its sides
-_ENCODE_BATCH = 1024  # rows encoded together when vectors lost to damage are made again
 
 
 class Collection:
@@ -182,9 +182,7 @@ class Collection:
 
     # ------------------------------------------------------------------ putting in
 
-    def add(
-        self, records: Iterable[Record | str | Mapping[str, JSON]], *, vectors: Vectors | None = None
-    ) -> IndexReport:
+    def add(self, records: Iterable[Item], *, vectors: Vectors | None = None) -> IndexReport:
         """Add records; one whose id is there already replaces it, and costs nothing if it is the same.
 
         Records longer than the budget are split into passages. They are encoded and committed in batches,
@@ -204,14 +202,12 @@ class Collection:
         with self._lock:
             if vectors is not None:
                 return self._add_vectors(records, vectors)
-            # two records with the same text are what their maker meant, unlike two files
-            documents = partial(_documents, records, duplicates="keep")
-            return Indexing(self._store, self.settings, self.encoder).run(documents)
+            return Indexing(self._store, self.settings, self.encoder).run(from_items(records))
 
-    def _add_vectors(self, records: Iterable[Record | str | Mapping[str, JSON]], vectors: Vectors) -> IndexReport:
+    def _add_vectors(self, records: Iterable[Item], vectors: Vectors) -> IndexReport:
         self.space.require(vectors.space)
         report, start = IndexReport(), time.monotonic()
-        rows = list(_documents(records, report.read, duplicates="keep"))
+        rows = list(from_items(records)(report.read))
         if len(rows) != len(vectors):
             raise InputError(f"there must be one vector a record, got {len(vectors)} and {len(rows)}. {report.read}")
         done = self._store.commit(rows, {ARRAY: as_searched(vectors.values, self.space)})
@@ -221,10 +217,11 @@ class Collection:
 
     def index(
         self,
-        source: str | Path | Sequence[str | Path],
+        source: Source,
         *,
         prune: bool = False,
         limits: Limits | None = None,
+        fields: Fields | None = None,
         progress: Progress | None = None,
     ) -> IndexReport:
         """Read files, folders, globs or packages and add what is in them; only what changed is encoded.
@@ -233,6 +230,7 @@ class Collection:
             source: as :func:`nestvec.inputs.read` takes it.
             prune: also take away every document that is not in ``source``.
             limits: caps on what is read.
+            fields: which columns of tables are id, title and text.
             progress: called after every batch.
 
         Raises:
@@ -240,13 +238,21 @@ class Collection:
         """
         with self._lock:
             indexing = Indexing(self._store, self.settings, self.encoder)
-            report = indexing.run(_reader(source, limits), prune=prune, progress=progress)
+            report = indexing.run(from_sources(source, limits=limits, fields=fields), prune=prune, progress=progress)
             self._finder.refresh_graph(self._store)
             return report
 
-    def survey(self, source: str | Path | Sequence[str | Path], *, limits: Limits | None = None) -> Survey:
+    def survey(
+        self,
+        source: Source,
+        *,
+        limits: Limits | None = None,
+        fields: Fields | None = None,
+    ) -> Survey:
         """What :meth:`index` would do, without doing it: documents, passages, tokens, bytes, and how much is new."""
-        return Indexing(self._store, self.settings, self.encoder).survey(_reader(source, limits))
+        return Indexing(self._store, self.settings, self.encoder).survey(
+            from_sources(source, limits=limits, fields=fields)
+        )
 
     def delete(self, ids: Iterable[str], *, documents: bool = True) -> int:
         """Take records away, as one version, and return how many were there.
@@ -303,22 +309,15 @@ class Collection:
         condition = parse_filter(where) if where else None
         vectors = as_searched(self.encoder.encode_query(queries).values, self.space) if mode == "dense" else None
         with self._store.read() as snapshot:
-            depth = k
-            while True:
-                if vectors is not None:
-                    hits = self._finder.find(self._store, snapshot, vectors, depth, condition)
-                    rows = zip(hits.ids.tolist(), hits.scores.tolist(), strict=True)
-                    found = [list(zip(*row, strict=True)) for row in rows]
-                else:
-                    found = [list(snapshot.match(query, depth, where=condition)) for query in queries]
-                results = [_results(snapshot, pairs) for pairs in found]
-                if not per_document:
-                    return results
-                best = [_per_document(some)[:k] for some in results]
-                exhausted = all(len(b) == k or len(r) < depth for b, r in zip(best, results, strict=True))
-                if exhausted or depth >= len(snapshot):
-                    return best
-                depth = min(depth * 4, len(snapshot))
+
+            def rank(n: int) -> list[Ranking]:
+                if vectors is None:
+                    return [snapshot.match(query, n, where=condition) for query in queries]
+                hits = self._finder.find(self._store, snapshot, vectors, n, condition)
+                rows = zip(hits.ids.tolist(), hits.scores.tolist(), strict=True)
+                return [list(zip(*row, strict=True)) for row in rows]
+
+            return answer(snapshot, rank, k, per_document=per_document)
 
     def find(self, queries: Vectors, k: int = 10, *, where: Where | None = None) -> Hits:
         """The ``k`` nearest rows to each vector, as row ids: what an evaluation or another program wants.
@@ -402,62 +401,11 @@ class Collection:
         done = repair(path)
         if done.missing.get(ARRAY):
             with cls.open(path, encoder=encoder, write=True) as collection:
-                made = collection._encode_missing()  # noqa: SLF001  # its own class
+                made = encode_missing(collection._store, collection.encoder)  # noqa: SLF001  # its own class
             done.actions.append(f"{made} rows were encoded again")
             done.missing.pop(ARRAY)
         return done
 
-    def _encode_missing(self) -> int:
-        missing = self._store.missing(ARRAY)
-        for start in range(0, len(missing), _ENCODE_BATCH):
-            some = missing[start : start + _ENCODE_BATCH]
-            with self._store.read() as snapshot:
-                records = snapshot.records(some)
-            self._store.restore(ARRAY, some, as_searched(self.encoder.encode(records).values, self.space))
-        return len(missing)
-
     def info(self) -> dict[str, JSON]:
         """What it is and how large, as plain data."""
-        files = [file for file in self.path.rglob("*") if file.is_file()]
-        with self._store.read() as snapshot:
-            count, version = len(snapshot), snapshot.version
-            segments = len(snapshot.segments(ARRAY))
-            dead = len(snapshot.state.dead)
-        return {
-            "path": str(self.path),
-            "records": count,
-            "deleted_rows": dead,
-            "version": version,
-            "segments": segments,
-            "bytes": sum(file.stat().st_size for file in files),
-            "vector_bytes": (count + dead) * self.space.dim * 4,
-            "encoder": self.settings.source or None,
-            "space": self.space.to_json(),
-            "fingerprint": self.space.fingerprint,
-            "passage_tokens": self.settings.budget,
-            "graph": self._finder.graph_info(self._store),
-        }
-
-
-def _documents(
-    records: Iterable[Record | str | Mapping[str, JSON]], report: ReadReport, *, duplicates: Literal["skip", "keep"]
-) -> Iterator[Record]:
-    return read(records, report=report, duplicates=duplicates)
-
-
-def _reader(source: str | Path | Sequence[str | Path], limits: Limits | None) -> Documents:
-    sources = [source] if isinstance(source, str | Path) else list(source)
-    return lambda report: read_several(sources, report=report, limits=limits)
-
-
-def _results(snapshot: Snapshot, pairs: Iterable[tuple[int, float]]) -> list[Result]:
-    kept = [(rid, score) for rid, score in pairs if rid >= 0]
-    records = snapshot.records([rid for rid, _ in kept])
-    return [Result(record, score, rid) for record, (rid, score) in zip(records, kept, strict=True)]
-
-
-def _per_document(results: list[Result]) -> list[Result]:
-    best: dict[str, Result] = {}
-    for result in results:
-        best.setdefault(result.document, result)
-    return list(best.values())
+        return describe(self._store, self.settings, self._finder)

@@ -3,24 +3,41 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 
 from nestvec.core.protocols import Encoder
 from nestvec.core.record import Record
 from nestvec.core.types import JSON, Float32
-from nestvec.inputs import ReadReport, passages
+from nestvec.inputs import Fields, Limits, ReadReport, passages, read, read_several
 from nestvec.search.settings import ARRAY, Settings, as_searched
 from nestvec.store import Snapshot, Store
 
 Documents = Callable[[ReadReport], Iterator[Record]]
 """Gives whole documents, and counts in the report what it passed over."""
 
+Item = Record | str | Mapping[str, JSON]
+"""What a program may add: a record, a text, or a mapping with ``text`` and other fields."""
+Source = str | Path | Sequence[str | Path]
+"""What can be read: a path, pattern or package, or several."""
+
 _BATCH = 1024  # passages looked at, encoded and committed together: seconds of work at risk, and few commits
 _SAMPLE = 64  # passages encoded to estimate the time that a survey reports
+
+
+def from_items(items: Iterable[Item]) -> Documents:
+    """Documents made by a program. Two with the same text are both meant, unlike two files with the same text."""
+    return lambda report: read(items, report=report, duplicates="keep")
+
+
+def from_sources(source: Source, *, limits: Limits | None, fields: Fields | None) -> Documents:
+    """Documents out of files, folders, patterns and packages."""
+    sources = [source] if isinstance(source, str | Path) else list(source)
+    return lambda report: read_several(sources, report=report, limits=limits, fields=fields)
 
 
 @dataclass

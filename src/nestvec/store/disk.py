@@ -90,9 +90,25 @@ def storage_errors(path: Path) -> Iterator[None]:
         LockedError: another connection held a lock for longer than the time-out.
     """
     try:
-        yield
+        with sqlite_errors(path):
+            yield
     except NestvecError:
         raise
+    except OSError as cause:
+        reason = _REASONS.get(cause.errno or 0, cause.strerror or str(cause))
+        what = cause.filename or path
+        raise DiskError(f"{what} could not be read or written: {reason}. What was committed before is safe.") from cause
+
+
+@contextmanager
+def sqlite_errors(path: Path) -> Iterator[None]:
+    """The same for SQLite alone, around code of the caller's, whose own ``OSError`` is none of ours.
+
+    Raises:
+        DiskError, CorruptError, LockedError: as :func:`storage_errors`.
+    """
+    try:
+        yield
     except (apsw.CorruptError, apsw.NotADBError) as cause:
         raise CorruptError(
             f"{path / 'space.db'} must hold what was written to it, but it is damaged ({cause}). "
@@ -104,7 +120,3 @@ def storage_errors(path: Path) -> Iterator[None]:
         raise DiskError(f"{path} could not be read or written: {cause}. What was committed before is safe.") from cause
     except apsw.Error as cause:
         raise StoreError(f"SQLite refused a statement on {path}: {cause}.") from cause
-    except OSError as cause:
-        reason = _REASONS.get(cause.errno or 0, cause.strerror or str(cause))
-        what = cause.filename or path
-        raise DiskError(f"{what} could not be read or written: {reason}. What was committed before is safe.") from cause

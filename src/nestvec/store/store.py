@@ -23,7 +23,7 @@ from nestvec.core.record import Record
 from nestvec.core.types import JSON, ArrayLike, Int64, Matrix
 from nestvec.store import derived, layout
 from nestvec.store.compact import Compaction, compact, merge_small
-from nestvec.store.disk import Disk, storage_errors
+from nestvec.store.disk import Disk, sqlite_errors, storage_errors
 from nestvec.store.head import Head, create_head, newest, read_head
 from nestvec.store.lock import WriterLock
 from nestvec.store.repair import missing_rows
@@ -207,13 +207,14 @@ class Store:
         Raises:
             CorruptError: a page, or the frame of a segment, is damaged.
         """
-        with storage_errors(self.path):
+        with sqlite_errors(self.path):  # not storage_errors: the block is the caller's, who may have a disk of his own
             if self._held is not None:  # one connection, so one reader at a time
                 with self._holding:
                     yield Snapshot(self._held, self._state_of(self._held))
                 return
             with self._reader() as db:
-                state = self._begin(db)
+                with storage_errors(self.path):
+                    state = self._begin(db)
                 try:
                     yield Snapshot(db, state)
                 finally:

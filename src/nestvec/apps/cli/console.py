@@ -32,13 +32,14 @@ def clean(text: str) -> str:
     return _UNSAFE.sub("\ufffd", text.replace("\r\n", "\n")).encode("utf-8", "replace").decode()
 
 
-def size(count: float) -> str:
+def size(count: int) -> str:
     """Bytes for people, in powers of 1,000 as disks are sold."""
+    value = float(count)
     for unit in ("bytes", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "bytes" or count >= 100 else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "bytes" or value >= 100 else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"
 
 
 def duration(seconds: float) -> str:
@@ -143,7 +144,7 @@ def _styled(text: str, style: str) -> Text:
 
 
 def rich_console(*, error: bool = False) -> Console:
-    """A rich console on standard output, or on standard error: colours on a terminal only, and none where ``NO_COLOR`` is set."""
+    """A rich console on standard output or standard error; colours on a terminal, unless ``NO_COLOR`` is set."""
     from rich.console import Console
 
     class Pipe(Console):

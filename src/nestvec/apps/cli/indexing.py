@@ -219,7 +219,9 @@ def _tell_done(
     rows = [("read", f"{several(done.read.files, 'file')}, {several(done.read.documents, 'document')}")]
     rows.append(("done", ", ".join([new, *more, *([f"{done.removed:,} removed"] if done.removed else [])])))
     if done.gone and not done.removed:
-        rows.append(("gone", f"{several(done.gone, 'document')} not there any more; --prune takes them away"))
+        rows.append(
+            ("gone", f"{several(done.gone, 'document')} of the collection not in PATH; --prune takes them away")
+        )
     rows += _skipped(done.read)
     names = {"model": "loading the model", "survey": "looking ahead", "index": "reading, encoding, committing"}
     rows.append(("time", ", ".join(f"{duration(value)} {names[name]}" for name, value in seconds.items())))
@@ -250,5 +252,5 @@ def _skipped(read: ReadReport) -> Iterator[tuple[str, str]]:
         yield "", f"{rest:,} for other reasons"
 
 
-def _number(value: JSON) -> float:
-    return float(value) if isinstance(value, int | float) else 0.0
+def _number(value: JSON) -> int:
+    return value if isinstance(value, int) else 0

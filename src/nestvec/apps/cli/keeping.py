@@ -54,7 +54,7 @@ def _passages(found: dict[str, JSON]) -> str:
 
 
 def _size(value: JSON) -> str:
-    return size(value) if isinstance(value, int | float) else "?"
+    return size(value) if isinstance(value, int) else "?"
 
 
 def versions(folder: Folder, json: AsJSON = False) -> None:
