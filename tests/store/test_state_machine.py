@@ -168,5 +168,5 @@ def test_a_collection_is_a_dictionary():
 
 @pytest.mark.slow
 def test_a_collection_is_a_dictionary_for_long():
-    long = settings(max_examples=600, stateful_step_count=60, deadline=None, suppress_health_check=list(HealthCheck))
+    long = settings(max_examples=150, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck))
     run_state_machine_as_test(Collection, settings=long)

@@ -86,8 +86,7 @@ def storage_errors(path: Path) -> Iterator[None]:
 
     Raises:
         DiskError: full, read-only, not permitted, failing.
-        CorruptError: SQLite, or the checksum of one of its pages, found damage.
-        LockedError: another connection held a lock for longer than the time-out.
+        CorruptError, LockedError, StoreError: as :func:`sqlite_errors`.
     """
     try:
         with sqlite_errors(path):
@@ -102,10 +101,13 @@ def storage_errors(path: Path) -> Iterator[None]:
 
 @contextmanager
 def sqlite_errors(path: Path) -> Iterator[None]:
-    """The same for SQLite alone, around code of the caller's, whose own ``OSError`` is none of ours.
+    """Turn what SQLite raises inside the block into the store's own errors, and let everything else through.
 
     Raises:
-        DiskError, CorruptError, LockedError: as :func:`storage_errors`.
+        CorruptError: SQLite, or the checksum of one of its pages, found damage.
+        LockedError: another connection held a lock for longer than the time-out.
+        DiskError: full, read-only, not permitted, failing.
+        StoreError: anything else.
     """
     try:
         yield
