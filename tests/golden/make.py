@@ -27,6 +27,7 @@ def records(start: int, stop: int) -> list[Record]:
         place = Place("book", 10 * i, 10 * i + 9, ("Part one", "Chapter ü"), i) if i % 3 == 0 else None
         metadata = {"i": i, "half": i / 2, "tags": ["a", "b"][: i % 3], "deep": {"x": None, "y": i % 2 == 0}}
         text = f"record number {i} 日本語" if i % 2 else LONG + str(i)
+        text = "007" if i == 9 else text  # text that looks like a number stays text
         made.append(
             Record(f"id {i}" if i != 4 else "ключ/4", text, metadata, title=f"Title {i}" if i % 4 else "", place=place)
         )

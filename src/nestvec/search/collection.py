@@ -340,6 +340,12 @@ class Collection:
         with self._store.read() as snapshot:
             return snapshot.get([ids] if isinstance(ids, str) else list(ids))
 
+    def passages(self, document: str) -> list[Record]:
+        """The passages of a document in their order, or the one record that it is; none if it is not there."""
+        with self._store.read() as snapshot:
+            found = snapshot.get(snapshot.children(document))
+        return sorted(found, key=lambda record: record.place.number if record.place else 0)
+
     def records(self) -> Iterator[Record]:
         """Every record, oldest first, never all in memory."""
         with self._store.read() as snapshot:
@@ -395,12 +401,17 @@ class Collection:
             path: its folder; it must not be open for writing.
             encoder: as in :meth:`open`.
 
+        Returns:
+            What was done; ``missing`` counts the rows without vectors, if those were brought along.
+
         Raises:
             CorruptError: ``collection.json`` itself is damaged.
         """
         done = repair(path)
         if done.missing.get(ARRAY):
             with cls.open(path, encoder=encoder, write=True) as collection:
+                if not collection._source:  # noqa: SLF001  # its own class
+                    return done  # vectors were brought along, and only who brought them can bring them again
                 made = encode_missing(collection._store, collection.encoder)  # noqa: SLF001  # its own class
             done.actions.append(f"{made} rows were encoded again")
             done.missing.pop(ARRAY)
