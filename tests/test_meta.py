@@ -23,6 +23,10 @@ HEAVY = ("torch", "transformers", "sentence_transformers", "numba", "faiss", "us
 
 NO_TEST_OF_THEIR_OWN = {
     "nestvec.core.types": "names of array types only; test_protocols.py sees to their being checked",
+    "nestvec.encoders.samples": "texts only, for the parity check and its tests",
+    "nestvec.encoders.text": "reached through nestvec.encoders.load, as users do; tests/encoders/test_text.py",
+    "nestvec.store.snapshot": "reached through Store.read; tests/store/test_snapshot.py",
+    "nestvec.store.writer": "reached through Store; tests/store and tests/faults",
 }
 
 
