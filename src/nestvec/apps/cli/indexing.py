@@ -56,6 +56,11 @@ def index(
     encoding: Annotated[
         str, typer.Option("--encoding", metavar="NAME", help="Of text that does not say its own.")
     ] = "utf-8",
+    id_field: Annotated[str, typer.Option("--id-field", metavar="NAME", help="Column of tables that is the id.")] = "",
+    title_field: Annotated[str, typer.Option("--title-field", metavar="NAME", help="Column that is the title.")] = "",
+    text_field: Annotated[
+        list[str] | None, typer.Option("--text-field", metavar="NAME", help="Column that is text; several are joined.")
+    ] = None,
     prune: Annotated[bool, typer.Option("--prune", help="Take away documents that PATH no longer has.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")] = False,
     survey: Annotated[
@@ -71,35 +76,39 @@ def index(
 
     Example: nestvec index notes papers --to my.nest
     """
-    from nestvec.inputs import Limits
+    from nestvec.inputs import Fields, Limits
 
     out = Output(as_json=json, quiet=quiet)
     pinned = tuple(name for name in ("model", "passage_tokens", "overlap") if from_flag(ctx, name))
     wanted = _Wanted(to, model, str(precision), device, passage_tokens, overlap, pinned)
-    limits = Limits(encoding=encoding)
+    limits, fields = Limits(encoding=encoding), Fields(id=id_field, title=title_field, text=tuple(text_field or ()))
     if dry_run and "-" in paths:
         raise typer.BadParameter("standard input can be read only once; save it to a file to survey it.")
     sources = _sources(paths)
     start = time.monotonic()
     if dry_run:
         with _opened(wanted, out, write=False) as collection, waiting(out, "looking through the source"):
-            _tell_survey(out, paths, wanted, collection.survey(sources, limits=limits))
+            _tell_survey(out, paths, wanted, collection.survey(sources, limits=limits, fields=fields))
         return
     with _opened(wanted, out, write=True) as collection:
         seconds = {"model": time.monotonic() - start}
         ahead = None
         if survey and out.talks and "-" not in paths:
             with waiting(out, "looking through the source"):
-                ahead = collection.survey(sources, limits=limits)
+                ahead = collection.survey(sources, limits=limits, fields=fields)
             seconds["survey"] = time.monotonic() - start - seconds["model"]
         try:
             with meter(out, "passages", total=ahead.passages if ahead else None) as shown:
                 done = collection.index(
-                    sources, prune=prune, limits=limits, progress=lambda r: shown(r.encoded + r.reused + r.unchanged)
+                    sources, prune=prune, limits=limits, fields=fields, progress=lambda now: shown(now.passages)
                 )
         except KeyboardInterrupt as cause:
             raise Interrupted(_still_there(to)) from cause
-        seconds["index"] = done.seconds
+        seconds |= {
+            "reading": done.seconds - done.encoding - done.committing,
+            "encoding": done.encoding,
+            "committing": done.committing,
+        }
         _tell_done(out, collection, done, seconds, report=report)
     if not done.encoded + done.reused + done.unchanged:
         raise typer.Exit(Code.NEGATIVE)
@@ -223,8 +232,8 @@ def _tell_done(
             ("gone", f"{several(done.gone, 'document')} of the collection not in PATH; --prune takes them away")
         )
     rows += _skipped(done.read)
-    names = {"model": "loading the model", "survey": "looking ahead", "index": "reading, encoding, committing"}
-    rows.append(("time", ", ".join(f"{duration(value)} {names[name]}" for name, value in seconds.items())))
+    names = {"model": "loading the model", "survey": "looking ahead"}
+    rows.append(("time", ", ".join(f"{duration(value)} {names.get(name, name)}" for name, value in seconds.items())))
     rows.append(
         (
             "now",
