@@ -26,7 +26,7 @@ demo: $(READY)  ## Index the Python standard library and ask it three questions
 	@NESTVEC=$(BIN)/nestvec ./demo.sh
 
 test: $(READY)  ## Run the fast tests
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 test-slow: $(READY)  ## Run the long tests
 	$(BIN)/python -m pytest -m slow
@@ -37,7 +37,7 @@ check: $(READY)  ## Format, lint, types, import contracts, fast tests
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 bench: $(READY)  ## Run one benchmark: make bench NAME=retrieval [QUICK=1]
 	$(BIN)/python -m benchmarks $(if $(NAME),$(NAME),--list) $(if $(QUICK),--quick)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 
 import pytest
 
@@ -44,7 +45,11 @@ def make_model(torch_and_st, tmp_path_factory):
 
     def make(*, pooling="cls", normalize=False, prompts=None, default_prompt=None, similarity="dot", **pool):
         import torch
-        from sentence_transformers import SentenceTransformer, models
+        from sentence_transformers import SentenceTransformer
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # the new place is not in the oldest release we support
+            from sentence_transformers.models import Normalize, Pooling, Transformer
         from transformers import BertConfig, BertModel, BertTokenizerFast
         from transformers.utils import logging
 
@@ -61,11 +66,11 @@ def make_model(torch_and_st, tmp_path_factory):
         )  # fmt: skip
         BertModel(config).save_pretrained(bare)
         BertTokenizerFast(vocab=str(bare / "vocab.txt"), model_max_length=24).save_pretrained(bare)
-        transformer = models.Transformer(str(bare))
+        transformer = Transformer(str(bare))
         transformer.max_seq_length = 24
-        stack = [transformer, models.Pooling(32, pooling_mode=pooling, **pool)]
+        stack = [transformer, Pooling(32, pooling_mode=pooling, **pool)]
         if normalize:
-            stack.append(models.Normalize())
+            stack.append(Normalize())
         model = SentenceTransformer(
             modules=stack, prompts=prompts, default_prompt_name=default_prompt, similarity_fn_name=similarity,
             device="cpu",

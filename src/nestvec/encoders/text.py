@@ -11,8 +11,8 @@ import numpy as np
 
 from nestvec.core import Record, Size, Space, Vectors, as_matrix
 from nestvec.core.errors import InputError, MissingExtraError
-from nestvec.core.types import Matrix
-from nestvec.encoders import backbone, checkpoint
+from nestvec.core.types import Int64, Matrix
+from nestvec.encoders import backbone, checkpoint, workers
 from nestvec.encoders.batches import token_batches
 from nestvec.encoders.precision import Choice, choose
 from nestvec.encoders.tokens import Tally, Tokens, encode_texts
@@ -29,6 +29,7 @@ _CHUNK = 2048  # records sorted together: enough to fill batches with like lengt
 _CHUNK_CHARACTERS = 8 << 20  # … unless they are long; 8 MiB of text is some 2 million tokens
 # Measured on two AMX cores: 2k is as fast as 4k and pads less; at 16k the activations leave the cache (a third slower).
 _BUDGETS = {"cpu": 2048}
+_LEAST = 128  # tokens: a smaller batch is mostly overhead
 _GPU_BUDGET = 65536  # an accelerator needs more rows to be busy
 
 
@@ -207,9 +208,15 @@ class TextEncoder:
         lengths = np.array([len(row.ids) for row in found], np.int64)
         out = np.empty((len(texts), self.space.dim), np.float32)
         skip = self._prompt_tokens(prompt) if prompt and self._stack.skips_prompt else None
-        for batch in token_batches(lengths, budget=self.batch_tokens):
-            arrays = self._tokens.pad([found[i] for i in batch])
-            out[batch] = backbone.forward(self._stack, arrays, prompt_length=skip)
+        # a few short texts make one batch; cut in as many as there are threads, all of them have work
+        share = -(-int(lengths.sum()) // workers.threads(self.device))
+        batches = list(token_batches(lengths, budget=min(self.batch_tokens, max(share, _LEAST))))
+
+        def run(batch: Int64[np.ndarray, " b"]) -> Matrix:
+            return backbone.forward(self._stack, self._tokens.pad([found[i] for i in batch]), prompt_length=skip)
+
+        for batch, block in zip(batches, workers.side_by_side(run, batches, device=self.device), strict=True):
+            out[batch] = block
         return as_matrix(out, name="vectors")
 
     def _prompt_tokens(self, prompt: str) -> int:
