@@ -68,12 +68,20 @@ def test_a_lost_database_is_no_new_collection(path, store):
         Store.open(path, write=True)
 
 
-@pytest.mark.parametrize("fields", [{"format": 2}, {"reader_features": ["x"]}, {"writer_features": ["x"]}])
+@pytest.mark.parametrize("fields", [{"format": 2}, {"reader_features": ["x"]}])
 def test_a_newer_format_is_refused(path, store, fields):
     store.close()
     change(path, **fields)
     with pytest.raises(FormatError, match="Upgrade nestvec"):
         Store.open(path)
+
+
+def test_what_only_writers_must_know_does_not_keep_readers_out(path, store):
+    store.close()
+    change(path, writer_features=["x"])
+    Store.open(path).close()
+    with pytest.raises(FormatError, match="Upgrade nestvec"):
+        Store.open(path, write=True)
 
 
 def test_a_newer_database_is_refused(path, store):

@@ -76,8 +76,12 @@ def finish_creation(db: apsw.Connection, path: Path, disk: Disk) -> None:
             create_head(path / HEAD, Head(version, digest), disk)
 
 
-def read_settings(path: Path) -> dict[str, JSON]:
+def read_settings(path: Path, *, write: bool = False) -> dict[str, JSON]:
     """What a collection was created with.
+
+    Args:
+        path: its folder.
+        write: True if it is to be changed, which needs more of its features to be known than reading does.
 
     Raises:
         NoCollectionError: there is none at ``path``.
@@ -96,7 +100,8 @@ def read_settings(path: Path) -> dict[str, JSON]:
     if data != _summed(body):
         raise CorruptError(f"{file} does not match its checksum. Run: nestvec repair {path}")
     content = json.loads(body)
-    unknown = [f for f in content["reader_features"] + content["writer_features"] if f not in FEATURES]
+    needed = content["reader_features"] + (content["writer_features"] if write else [])
+    unknown = [feature for feature in needed if feature not in FEATURES]
     if content["format"] != FORMAT or unknown:
         raise FormatError(
             f"{path} has format {content['format']} with {unknown or 'no'} additions, and this nestvec reads "

@@ -65,7 +65,7 @@ def repair(path: str | Path, *, disk: Disk | None = None) -> Repair:
         CorruptError: ``collection.json`` itself is damaged; it never changes, so restore it from any copy.
     """
     path, disk = Path(path), disk or Disk()
-    settings = layout.read_settings(path)
+    settings = layout.read_settings(path, write=True)
     done = Repair()
     lock = WriterLock(path / layout.LOCK)
     try:

@@ -73,7 +73,7 @@ class Store:
         self.path = path
         self.disk = disk
         self.pinned = version
-        self.settings: dict[str, JSON] = layout.read_settings(path)
+        self.settings: dict[str, JSON] = layout.read_settings(path, write=write)
         self._lock = WriterLock(path / layout.LOCK) if write else None
         self._writing = threading.RLock()
         self._idle: list[apsw.Connection] = []  # connections for reading that no thread uses just now
