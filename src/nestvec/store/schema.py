@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import zlib
 from contextlib import suppress
@@ -88,7 +89,8 @@ def connect(path: Path, *, write: bool) -> apsw.Connection:
     if write:
         db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE, vfs=vfs)
         if db.pragma("page_count") == 0:
-            db.reserve_bytes("main", pages.RESERVED)
+            room = ctypes.c_int(pages.RESERVED)  # Connection.reserve_bytes came only with apsw 3.53
+            db.file_control("main", apsw.SQLITE_FCNTL_RESERVE_BYTES, ctypes.addressof(room))
             db.pragma("page_size", pages.PAGE)
             db.pragma("auto_vacuum", 2)  # incremental: compaction gives space back in steps
             db.pragma("application_id", _APPLICATION)

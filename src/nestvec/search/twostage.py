@@ -1,0 +1,261 @@
+"""Scan small codes in memory, then read the float vectors of the best few: nearly exact at a fraction of the memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from nestvec.core.arrays import as_matrix
+from nestvec.core.coding import Bounded, Codec
+from nestvec.core.errors import InputError, ShapeError
+from nestvec.core.hits import Hits
+from nestvec.core.types import Array, ArrayLike, Bool, Float32, Int64
+from nestvec.kernels.topk import Best, merge
+from nestvec.search.flat import Flat
+from nestvec.search.rescore import rescore
+
+_LADDER = (10, 20, 30, 50, 75, 100, 150, 200, 300, 500, 750, 1000, 1500, 2000)  # candidates tried by tune
+_SCORES = 1 << 21  # floats of scores at a time: 8 MB
+_EXACT = 40  # a row read exactly from where it lies costs as much as this many rows of the scan
+
+
+@runtime_checkable
+class Scan(Protocol):
+    """Codes in memory that can be searched."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in memory."""
+        ...
+
+    def nearest(
+        self, queries: Float32[np.ndarray, "q d"], m: int, *, shown: Bool[np.ndarray, " n"] | None = None
+    ) -> tuple[Int64[np.ndarray, "q m"], Float32[np.ndarray, "q m"]]:
+        """Positions and estimates of the ``m`` best; -1 and ``-inf`` where there are fewer."""
+        ...
+
+    def codes(self, positions: Int64[np.ndarray, " m"]) -> Array:
+        """The codes at positions."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class CodeScan:
+    """The scan of any codec: scores in blocks, best kept.
+
+    Args:
+        codec: scores queries against codes.
+        held: ``[n, w]`` codes; may be a memory map.
+    """
+
+    codec: Codec
+    held: Array
+
+    def __len__(self) -> int:
+        return len(self.held)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the codes."""
+        return int(self.held.nbytes)
+
+    def codes(self, positions: Int64[np.ndarray, " m"]) -> Array:
+        """The codes at ``positions``."""
+        found: Array = self.held[positions]
+        return found
+
+    def nearest(
+        self, queries: Float32[np.ndarray, "q d"], m: int, *, shown: Bool[np.ndarray, " n"] | None = None
+    ) -> tuple[Int64[np.ndarray, "q m"], Float32[np.ndarray, "q m"]]:
+        """Positions and scores of the ``m`` best rows of each query, best first, ties to the smaller position."""
+        best = Best(len(queries), m, n=len(self))
+        step = int(np.clip(_SCORES // max(len(queries), 1), 256, 65536))
+        for lo in range(0, len(self), step):
+            scores = np.ascontiguousarray(self.codec.scores(queries, self.held[lo : lo + step]).T)
+            if shown is not None:
+                scores[~shown[lo : lo + step]] = -np.inf
+            best.offer(scores, lo)
+        positions, found = best.result()
+        short = [(0, 0), (0, m - positions.shape[1])]
+        return np.pad(positions, short, constant_values=-1), np.pad(found, short, constant_values=-np.inf)
+
+
+def scan_of(codec: Codec, codes: Array) -> Scan:
+    """The fastest scan that the codec has."""
+    make = getattr(codec, "scanner", None)
+    found: Scan | None = make(codes) if make else None
+    return found if found is not None else CodeScan(codec, codes)
+
+
+@dataclass(frozen=True, eq=False)
+class TwoStage:
+    """Search codes, then score the best ``m`` of each query by their float vectors.
+
+    Scores of what it gives are exact; what it may lose is a row whose code ranks below ``m``. Rows that have no code
+    yet are searched exactly, dead rows are not found, and a filter that leaves few rows is searched exactly.
+
+    Args:
+        flat: the float vectors, and which rows live.
+        scan: the codes.
+        rows: ``[n]`` int64 strictly ascending: the row id of each code; all of them are in ``flat``, dead or not.
+        m: candidates a query; raised to ``k`` where it is less.
+        codec: with ``bounds``, for reading only those candidates that may still reach the best ``k``; else None.
+        k: the ``k`` that ``m`` was tuned for; more is asked for in proportion. 0 if it was not.
+        recall: what was measured, 0 if nothing was.
+
+    Raises:
+        ShapeError: ``rows`` and codes differ in number.
+        InputError: ``rows`` is not strictly ascending, or ``m < 1``.
+
+    Cost: a scan of the codes and ``m`` scattered reads a query.
+
+    Source: Gao and Long 2024, sec. 4 (arXiv:2405.12497).
+    """
+
+    flat: Flat
+    scan: Scan
+    rows: Int64[np.ndarray, " n"]
+    m: int = 100
+    codec: Any = None
+    k: int = 0
+    recall: float = 0.0
+    _tail: Array = field(init=False, repr=False)  # live rows without a code
+    _shown: Array | None = field(init=False, repr=False)  # which codes are of live rows; None for all
+
+    def __post_init__(self) -> None:
+        if len(self.rows) != len(self.scan):
+            raise ShapeError(f"there must be a row id for each code, got {len(self.rows)} and {len(self.scan)}.")
+        if (np.diff(self.rows) <= 0).any():
+            raise InputError("rows must be strictly ascending row ids, got some out of order.")
+        if self.m < 1:
+            raise InputError(f"m must be at least 1, got {self.m}.")
+        live = self.flat.live
+        dead = len(np.setdiff1d(self.rows, live, assume_unique=True))
+        object.__setattr__(self, "_tail", np.setdiff1d(live, self.rows, assume_unique=True))
+        object.__setattr__(self, "_shown", np.isin(self.rows, live, assume_unique=True) if dead else None)
+
+    @classmethod
+    def build(cls, codec: Codec, flat: Flat, *, m: int = 100, rows: int = 16384) -> TwoStage:
+        """Encode every live row of ``flat``, ``rows`` at a time."""
+        live = flat.live
+        pieces = [codec.encode(flat.vectors(live[i : i + rows])) for i in range(0, len(live), rows)]
+        codes = np.concatenate(pieces) if pieces else codec.encode(np.zeros((0, flat.dim), np.float32))
+        return cls(flat, scan_of(codec, codes), live, m, codec if isinstance(codec, Bounded) else None)
+
+    def __len__(self) -> int:
+        return len(self.flat)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in memory: codes and row ids; the float vectors stay where they are."""
+        return self.scan.nbytes + self.rows.nbytes
+
+    def search(self, queries: ArrayLike, k: int, *, allow: Int64[np.ndarray, " m"] | None = None) -> Hits:
+        """The ``k`` rows with the largest inner product among the candidates, for each query.
+
+        Arguments, order, ties, padding and errors are those of :meth:`Flat.search`.
+        """
+        queries = as_matrix(queries, name="queries", dim=self.flat.dim)
+        m = self._width(k)
+        shown, few = self._among(allow, m * len(queries))
+        if k < 1 or not len(queries) or not len(self.rows) or few:
+            return self.flat.search(queries, k, allow=allow)
+        positions, estimates = self.scan.nearest(queries, min(m, len(self.rows)), shown=shown)
+        ids, scores = self._exact(queries, positions, estimates, k)
+        tail = self._tail if allow is None else np.intersect1d(self._tail, allow, assume_unique=True)
+        if len(tail):
+            beside = self.flat.search(queries, k, allow=tail)
+            ids, scores = np.hstack([ids, beside.ids]), np.hstack([scores, beside.scores])
+        return Hits(*merge(ids, scores, k))
+
+    def _width(self, k: int) -> int:
+        """Candidates to ask for: what was tuned for the tuned ``k``, in proportion beyond it."""
+        return max(self.m * k // self.k if 0 < self.k < k else self.m, k)
+
+    def _among(self, allow: Array | None, reads: int) -> tuple[Array | None, bool]:
+        """Which codes may be found, and whether they are so few that exact search is the cheaper one."""
+        if allow is None:
+            return self._shown, False
+        if (np.diff(allow) <= 0).any():
+            raise InputError("allow must be strictly ascending row ids, got some out of order. Pass np.unique(allow).")
+        if not len(self.rows):
+            return None, True
+        at = np.minimum(np.searchsorted(self.rows, allow), len(self.rows) - 1)
+        at = at[self.rows[at] == allow]
+        if len(at) <= len(self.rows) // _EXACT + reads:
+            return None, True
+        shown: Array = np.zeros(len(self.rows), bool)
+        shown[at] = True
+        return (shown if self._shown is None else shown & self._shown), False
+
+    def _exact(
+        self, queries: Float32[np.ndarray, "q d"], positions: Array, estimates: Array, k: int
+    ) -> tuple[Array, Array]:
+        ids: Int64[np.ndarray, "q k"] = np.full((len(queries), k), -1, np.int64)
+        scores: Float32[np.ndarray, "q k"] = np.full((len(queries), k), -np.inf, np.float32)
+        for i, query in enumerate(queries):
+            at = positions[i][positions[i] >= 0]
+            guess, errors = estimates[i][: len(at)], None
+            if self.codec is not None and len(at) > k:
+                both = self.codec.bounds(query[None], self.scan.codes(at))
+                guess, errors = both[0][0], both[1][0]
+            found = rescore(query, self.rows[at], guess, self.flat, k, errors=errors)
+            ids[i, : len(found.ids)], scores[i, : len(found.ids)] = found.ids, found.scores
+        return ids, scores
+
+
+def tune(
+    search: TwoStage,
+    *,
+    target: float = 0.99,
+    k: int = 10,
+    queries: int = 200,
+    asked: ArrayLike | None = None,
+    seed: int = 0,
+) -> TwoStage:
+    """The same with the fewest candidates that reach ``target`` recall at ``k``, or the most that are tried.
+
+    ``recall`` says what was reached: less than ``target`` where 2,000 candidates are not enough.
+
+    Args:
+        search: what to tune.
+        target: recall, above 0, at most 1.
+        k: how many nearest rows.
+        queries: how many stored rows to take as queries; each is left out of its own answer.
+        asked: ``[q, d]`` real queries instead, which are better.
+        seed: of the sample.
+
+    Raises:
+        InputError: ``target`` is out of range, or there are no live rows.
+    """
+    live = search.flat.live
+    if not 0 < target <= 1 or not len(live):
+        raise InputError(f"target must be above 0 and at most 1, and rows live, got {target} and {len(live)} rows.")
+    own: Array = np.full(0, -1)
+    if asked is None:
+        own = np.sort(np.random.default_rng(seed).choice(live, min(queries, len(live)), replace=False))
+        sample = search.flat.vectors(own)
+    else:
+        sample = as_matrix(asked, name="asked", dim=search.flat.dim, at_least=1)
+        own = np.full(len(sample), -1)
+    truth = _without(search.flat.search(sample, k + 1).ids, own, k)
+    recall, m = 0.0, _LADDER[-1]
+    for m in _LADDER:
+        if m < k:
+            continue
+        found = _without(replace(search, m=m, k=0).search(sample, k + 1).ids, own, k)
+        hits = sum(len(set(a) & set(b)) for a, b in zip(truth, found, strict=True))
+        recall = hits / max(sum(map(len, truth)), 1)
+        if recall >= target:
+            break
+    return replace(search, m=m, k=k, recall=recall)
+
+
+def _without(ids: Int64[np.ndarray, "q k1"], own: Int64[np.ndarray, " q"], k: int) -> list[list[int]]:
+    """The first ``k`` of each row, the query itself and padding left out."""
+    rows = zip(ids.tolist(), own.tolist(), strict=True)
+    return [[i for i in row if i not in (-1, me)][:k] for row, me in rows]
