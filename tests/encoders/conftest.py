@@ -45,13 +45,12 @@ def make_model(torch_and_st, tmp_path_factory):
 
     def make(*, pooling="cls", normalize=False, prompts=None, default_prompt=None, similarity="dot", **pool):
         import torch
-        from sentence_transformers import SentenceTransformer
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # the new place is not in the oldest release we support
-            from sentence_transformers.models import Normalize, Pooling, Transformer
         from transformers import BertConfig, BertModel, BertTokenizerFast
         from transformers.utils import logging
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # `models` moved; the old name works in every release
+            from sentence_transformers import SentenceTransformer, models
 
         logging.disable_progress_bar()
         folder = tmp_path_factory.mktemp("model")
@@ -66,11 +65,11 @@ def make_model(torch_and_st, tmp_path_factory):
         )  # fmt: skip
         BertModel(config).save_pretrained(bare)
         BertTokenizerFast(vocab=str(bare / "vocab.txt"), model_max_length=24).save_pretrained(bare)
-        transformer = Transformer(str(bare))
+        transformer = models.Transformer(str(bare))
         transformer.max_seq_length = 24
-        stack = [transformer, Pooling(32, pooling_mode=pooling, **pool)]
+        stack = [transformer, models.Pooling(32, pooling_mode=pooling, **pool)]
         if normalize:
-            stack.append(Normalize())
+            stack.append(models.Normalize())
         model = SentenceTransformer(
             modules=stack, prompts=prompts, default_prompt_name=default_prompt, similarity_fn_name=similarity,
             device="cpu",
@@ -80,3 +79,33 @@ def make_model(torch_and_st, tmp_path_factory):
         return folder / "saved"
 
     return make
+
+
+@pytest.fixture(scope="session")
+def save_model(torch_and_st, tmp_path_factory):
+    """A function that saves any transformers model with a small tokenizer and pooling, and returns its folder."""
+
+    def save(model, *, pooling="mean", normalize=False):
+        from transformers import BertTokenizerFast
+        from transformers.utils import logging
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # `models` moved; the old name works in every release
+            from sentence_transformers import SentenceTransformer, models
+
+        logging.disable_progress_bar()
+        folder = tmp_path_factory.mktemp("model")
+        bare = folder / "bare"
+        model.save_pretrained(bare)
+        (bare / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]) + "\n")
+        BertTokenizerFast(
+            vocab=str(bare / "vocab.txt"), model_max_length=24, model_input_names=["input_ids", "attention_mask"]
+        ).save_pretrained(bare)
+        transformer = models.Transformer(str(bare))
+        transformer.max_seq_length = 24
+        stack = [transformer, models.Pooling(model.config.hidden_size, pooling_mode=pooling)]
+        stack += [models.Normalize()] if normalize else []
+        SentenceTransformer(modules=stack, device="cpu").save(str(folder / "saved"), create_model_card=False)
+        return folder / "saved"
+
+    return save

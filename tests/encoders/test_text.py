@@ -132,11 +132,12 @@ def test_lone_surrogates_are_read(encoder):
     assert np.isfinite(encoder.encode(["a\ud800b"]).values).all()
 
 
-def test_only_full_size(encoder):
-    assert len(encoder.encode(["a"], size="full")) == 1
+def test_a_size_may_be_given_with_a_call(encoder):
     for call in (encoder.encode, encoder.encode_query):
-        with pytest.raises(InputError, match="full size only, got 'd128'"):
-            call(["a"], size="d128")
+        assert call(["a"], size="full").space == encoder.space
+        assert call(["a"], size="L6-d128").values.shape == (1, 128)
+        with pytest.raises(InputError, match="depth must be 0 to 6"):
+            call(["a"], size="L7")
 
 
 def test_what_is_no_text_is_named(encoder):

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from nestvec.core.errors import InputError, MissingExtraError
@@ -20,8 +21,11 @@ _TOKENIZER_FILES = (".model", "vocab.txt", "vocab.json", "merges.txt")
 _OTHER_ENGINES = ("onnx", "openvino")  # copies of the weights that are never opened here
 _HUB_FILES = ("*.safetensors", "*.json", "*.model", "*.txt")
 # Files and keys that people and libraries rewrite without changing any vector. Prompts, metric and
-# truncation stand in the Space by themselves.
-_NOT_DECIDING_FILES = ("config_sentence_transformers.json", "data_config.json", "model.safetensors.index.json")
+# truncation stand in the Space by themselves; so does a ladder, which may lie in the folder of its model.
+_NOT_DECIDING_FILES = (
+    "config_sentence_transformers.json", "data_config.json", "model.safetensors.index.json", "ladder.json",
+    "ladder.safetensors",
+)  # fmt: skip
 _NOT_DECIDING_KEYS = ("_name_or_path", "name_or_path", "transformers_version", "__version__", "padding", "truncation")
 
 
@@ -50,6 +54,26 @@ class Checkpoint:
         for path in sorted(_deciding_files(self.folder), key=lambda path: path.relative_to(self.folder).as_posix()):
             whole.update(path.relative_to(self.folder).as_posix().encode() + b"\0" + _digest(path))
         return whole.hexdigest()[:32]
+
+    @property
+    def tokenizer_file(self) -> Path:
+        """Where the tokenizer is.
+
+        Raises:
+            InputError: it is not in one file (tokenizer.json).
+        """
+        path = self.folder / "tokenizer.json"
+        if not path.is_file():
+            raise InputError(
+                f"depth 0 must have a tokenizer in one file, got {str(self.folder)!r} without {path.name}. Save the "
+                "model with sentence-transformers, which writes it."
+            )
+        return path
+
+    @cached_property
+    def tokenizer(self) -> str:
+        """32 hexadecimal digits over the tokenizer alone: what depth 0 of a ladder shares with the model."""
+        return _digest(self.tokenizer_file).hex()[:32]
 
 
 def find(source: str | Path) -> Checkpoint:

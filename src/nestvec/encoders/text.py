@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar, final
+from typing import Any, ClassVar, Literal, final
 
 import numpy as np
 
@@ -14,7 +14,13 @@ from nestvec.core.errors import InputError, MissingExtraError
 from nestvec.core.types import Int64, Matrix
 from nestvec.encoders import backbone, checkpoint, workers
 from nestvec.encoders.batches import token_batches
+from nestvec.encoders.chunks import chunks, each, streamed, text_of
+from nestvec.encoders.depth import pooled
+from nestvec.encoders.elastic import Whole
+from nestvec.encoders.ladder import Ladder, shipped
 from nestvec.encoders.precision import Choice, choose
+from nestvec.encoders.shaping import Shaping
+from nestvec.encoders.static import LadderSource, StaticEncoder
 from nestvec.encoders.tokens import Tally, Tokens, encode_texts
 
 try:
@@ -23,10 +29,7 @@ except ImportError as cause:
     raise MissingExtraError("The text encoder", "text") from cause
 
 Precision = Literal["auto", "float32", "bfloat16"]
-T = TypeVar("T")
 
-_CHUNK = 2048  # records sorted together: enough to fill batches with like lengths, few enough to hold
-_CHUNK_CHARACTERS = 8 << 20  # … unless they are long; 8 MiB of text is some 2 million tokens
 # Measured on two AMX cores: 2k is as fast as 4k and pads less; at 16k the activations leave the cache (a third slower).
 _BUDGETS = {"cpu": 2048}
 _LEAST = 128  # tokens: a smaller batch is mostly overhead
@@ -47,6 +50,7 @@ class TextEncoder:
         precision_reason: a sentence that says why that precision.
         device: where it runs.
         batch_tokens: tokens in a batch, padding included.
+        size: of its vectors; full unless :meth:`at` made it smaller.
     """
 
     space: Space
@@ -57,9 +61,12 @@ class TextEncoder:
     precision_reason: str
     device: str
     batch_tokens: int
+    size: Size
     kind: ClassVar[str] = "sentence-transformer@1"
 
+    _whole: Whole = field(repr=False)
     _stack: backbone.Stack = field(repr=False)
+    _shaping: Shaping | None = field(repr=False)
     _tokens: Tokens = field(repr=False)
     _cutters: dict[str, tuple[Any, int]] = field(repr=False)
     _tally: Tally = field(default_factory=Tally, repr=False)
@@ -72,6 +79,7 @@ class TextEncoder:
         precision: Precision = "auto",
         device: str = "auto",
         batch_tokens: int | None = None,
+        ladder: LadderSource = "default",
     ) -> TextEncoder:
         """Open a model.
 
@@ -82,10 +90,13 @@ class TextEncoder:
                 agrees with float32, else float32.
             device: ``auto`` (``cuda`` if there is one, else ``cpu``) or a torch device.
             batch_tokens: tokens in a batch, padding included; by default what suits the device.
+            ladder: what smaller sizes are made with: a ladder or its folder; ``default`` for the one that comes with
+                nestvec for that model, if there is one; None for the model's own layers and dimensions.
 
         Raises:
             MissingExtraError: sentence-transformers or the default model is not installed.
-            InputError: ``source`` is no model that can be used, or a setting is out of range.
+            InputError: ``source`` is no model that can be used, a setting is out of range, or the ladder is for
+                another model.
         """
         if precision not in ("auto", "float32", "bfloat16"):
             raise InputError(f"precision must be 'auto', 'float32' or 'bfloat16', got {precision!r}.")
@@ -93,12 +104,20 @@ class TextEncoder:
             raise InputError(f"batch_tokens must be at least 1, got {batch_tokens}.")
         where = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
         found = checkpoint.find(source)
+        weights = found.fingerprint
+        ladder = shipped(weights) if ladder == "default" else ladder
+        opened = Ladder.load(ladder) if isinstance(ladder, str | Path) else ladder
+        if opened is not None:
+            opened.require(weights, name=found.name)
         stack = backbone.open_stack(found.folder, device=where)
         choice = choose(precision, stack=stack, folder=found.folder, device=where)
-        return cls._of(found, choice, device=where, batch_tokens=batch_tokens)
+        encoder = cls._of(found, choice, weights=weights, device=where, ladder=opened)
+        return encoder if batch_tokens is None else replace(encoder, batch_tokens=batch_tokens)
 
     @classmethod
-    def _of(cls, found: checkpoint.Checkpoint, choice: Choice, *, device: str, batch_tokens: int | None) -> TextEncoder:
+    def _of(
+        cls, found: checkpoint.Checkpoint, choice: Choice, *, weights: str, device: str, ladder: Ladder | None
+    ) -> TextEncoder:
         stack = choice.stack
         tokens = Tokens.of(stack.tokenizer)
         document, query = stack.prompts
@@ -110,7 +129,7 @@ class TextEncoder:
             )
         space = Space(
             encoder=found.name,
-            weights=found.fingerprint,
+            weights=weights,
             pooling=stack.pooling,
             dim=stack.dim,
             instruction=document,
@@ -126,8 +145,11 @@ class TextEncoder:
             precision=choice.precision,
             precision_reason=choice.reason,
             device=device,
-            batch_tokens=batch_tokens or _BUDGETS.get(device, _GPU_BUDGET),
+            batch_tokens=_BUDGETS.get(device, _GPU_BUDGET),
+            size=Size(),
+            _whole=Whole(found, stack, space, ladder),
             _stack=stack,
+            _shaping=None,
             _tokens=tokens,
             _cutters={
                 role: (tokens.cut_at(limit), limit)
@@ -139,6 +161,56 @@ class TextEncoder:
     def truncated(self) -> int:
         """How many texts, queries among them, were longer than the window since this encoder was opened."""
         return self._tally.count
+
+    @property
+    def ladder(self) -> Ladder | None:
+        """What smaller sizes are made with; None for the model's own layers and dimensions."""
+        return self._whole.ladder
+
+    @property
+    def stack(self) -> backbone.Stack:
+        """What runs at this size: for those who measure or train it."""
+        return self._stack
+
+    @property
+    def layers(self) -> int:
+        """How many layers the whole model has.
+
+        Raises:
+            InputError: the model does not show its layers, so that it has no size of fewer of them.
+        """
+        return self._whole.layers.depth
+
+    def at(self, size: Size | str) -> TextEncoder | StaticEncoder:
+        """This model at another size, of whatever size this encoder is; weights are shared, and nothing is loaded.
+
+        Depth ``k`` runs the first ``k`` layers and no others; depth 0 is the token table. A ladder with a rung of that
+        depth maps what comes out to the space of the full model; without one the vectors are those of the layer. Then
+        the leading dimensions are kept, of the ladder's rotation where it has one, and the vector is made unit
+        again. The number of bits is kept for a codec and changes nothing here.
+
+        Args:
+            size: such as ``L3-v1-d128-b8``; dials that are left out are fully up.
+
+        Raises:
+            InputError: the model has no such size; the message says which it has.
+        """
+        asked = Size.parse(size)
+        if asked.depth == 0:
+            return self._whole.table(asked, window=self.window)
+        view = self._whole.at(asked)
+        return replace(self, space=view.space, size=view.size, _stack=view.stack, _shaping=view.shaping)
+
+    def pooled(self, records: Iterable[Record | str], *, depth: int) -> Matrix:
+        """Pooled states ``[n, width]`` of layer ``depth``, without a ladder: what heads are fitted on.
+
+        The final norm is applied where the family has one; later modules of the model (a dense layer, the
+        normalisation) are not. Documents only, with the model's own instruction.
+        """
+        stack = pooled(self._whole.cut(depth, ladder=False))
+        plain = replace(self, space=self._whole.space, _stack=stack, _shaping=None)
+        texts = (text_of(record) for record in each(records))
+        return plain._in_chunks(texts, prompt=plain.space.instruction, role="document")  # noqa: SLF001  # its own class
 
     def count_tokens(self, texts: Sequence[str], /) -> list[int]:
         """How many tokens each text takes, special tokens and instruction not counted."""
@@ -154,20 +226,21 @@ class TextEncoder:
 
         Args:
             records: any number; none gives ``[0, d]``.
-            size: ``None`` or ``full``.
+            size: as for :meth:`at`, for this call.
             instruction: put before each text instead of the model's own for documents; ``""`` for none.
                 The vectors then live in a space of their own.
 
         Raises:
-            InputError: ``size`` is not full, or ``records`` holds something else.
+            InputError: the model has no such size, or ``records`` holds something else.
             NotFiniteError: the model gave NaN or infinity.
 
         Warns:
             TruncationWarning: once an encoder, when a text is longer than the window.
         """
+        if size is not None:
+            return self.at(size).encode(records, instruction=instruction)
         space = self.space if instruction is None else replace(self.space, instruction=instruction)
-        _check_size(size)
-        texts = (_text(record) for record in _each(records))
+        texts = (text_of(record) for record in each(records))
         return Vectors(self._in_chunks(texts, prompt=space.instruction, role="document"), space)
 
     def encode_query(
@@ -178,8 +251,9 @@ class TextEncoder:
         An ``instruction`` for these queries is part of the question, so the vectors stay in the encoder's space:
         it is the documents that must all have been read in the same way.
         """
-        _check_size(size)
-        texts = (_text(query) for query in _each(queries))
+        if size is not None:
+            return self.at(size).encode_query(queries, instruction=instruction)
+        texts = (text_of(query) for query in each(queries))
         prompt = self.space.query_instruction if instruction is None else instruction
         return Vectors(self._in_chunks(texts, prompt=prompt, role="query"), self.space)
 
@@ -189,15 +263,10 @@ class TextEncoder:
         At most 2,048 records, or 8 MiB of text and one record, are read ahead. A bare string becomes a record
         whose id is its position in the stream.
         """
-        made = (
-            record if isinstance(record, Record) else Record(str(position), _text(record))
-            for position, record in enumerate(_each(records))
-        )
-        for chunk in _chunks(made, size_of=lambda record: len(record.full_text)):
-            yield chunk, self.encode(chunk)
+        return streamed(records, self.encode)
 
     def _in_chunks(self, texts: Iterator[str], *, prompt: str, role: str) -> Matrix:
-        parts = [self._vectors(chunk, prompt=prompt, role=role) for chunk in _chunks(texts, size_of=len)]
+        parts = [self._vectors(chunk, prompt=prompt, role=role) for chunk in chunks(texts, size_of=len)]
         return np.concatenate(parts) if parts else np.empty((0, self.space.dim), np.float32)
 
     def _vectors(self, texts: list[str], *, prompt: str, role: str) -> Matrix:
@@ -206,7 +275,7 @@ class TextEncoder:
         found, cut = encode_texts(cutter, [prompt + text for text in texts] if prompt else texts)
         self._tally.add(cut, of=len(texts), limit=limit)
         lengths = np.array([len(row.ids) for row in found], np.int64)
-        out = np.empty((len(texts), self.space.dim), np.float32)
+        out = np.empty((len(texts), 0), np.float32)
         skip = self._prompt_tokens(prompt) if prompt and self._stack.skips_prompt else None
         # a few short texts make one batch; cut in as many as there are threads, all of them have work
         share = -(-int(lengths.sum()) // workers.threads(self.device))
@@ -216,44 +285,12 @@ class TextEncoder:
             return backbone.forward(self._stack, self._tokens.pad([found[i] for i in batch]), prompt_length=skip)
 
         for batch, block in zip(batches, workers.side_by_side(run, batches, device=self.device), strict=True):
+            if not out.size:
+                out = np.empty((len(texts), block.shape[1]), np.float32)
             out[batch] = block
-        return as_matrix(out, name="vectors")
+        vectors = as_matrix(out, name="vectors")
+        return vectors if self._shaping is None else self._shaping(vectors)
 
     def _prompt_tokens(self, prompt: str) -> int:
         """Leading tokens that pooling leaves out: those of the prompt and the special ones before it."""
         return backbone.prompt_length(self._stack.tokenizer, self._tokens.whole.encode(prompt).ids)
-
-
-def _each(records: Iterable[Any]) -> Iterable[Any]:
-    if isinstance(records, str | Record):
-        raise InputError(f"texts must come as several, got one {type(records).__name__}. For one text pass [text].")
-    return records
-
-
-def _text(record: Any) -> str:
-    if isinstance(record, Record):
-        return record.full_text
-    if not isinstance(record, str):
-        raise InputError(f"a text must be a Record or a str, got {type(record).__name__}: {record!r:.60}.")
-    return record
-
-
-def _check_size(size: Size | str | None) -> None:
-    if size is not None and Size.parse(size) != Size():
-        raise InputError(
-            f"this encoder gives full size only, got {str(size)!r}. Leave size out, and shorten the vectors afterwards."
-        )
-
-
-def _chunks(items: Iterable[T], *, size_of: Any) -> Iterator[list[T]]:
-    """Items in lists of at most ``_CHUNK``, fewer where they are long."""
-    chunk: list[T] = []
-    held = 0
-    for item in items:
-        chunk.append(item)
-        held += size_of(item)
-        if len(chunk) == _CHUNK or held >= _CHUNK_CHARACTERS:
-            yield chunk
-            chunk, held = [], 0
-    if chunk:
-        yield chunk

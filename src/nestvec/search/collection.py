@@ -16,6 +16,7 @@ from nestvec.core.filters import parse_filter
 from nestvec.core.hits import Hits
 from nestvec.core.protocols import Encoder
 from nestvec.core.record import Record
+from nestvec.core.size import Size
 from nestvec.core.space import Space
 from nestvec.core.types import JSON
 from nestvec.core.vectors import Vectors
@@ -63,6 +64,7 @@ class Collection:
         space: Space | None = None,
         budget: int | None = None,
         overlap: int = _OVERLAP,
+        size: Size | str | None = None,
     ) -> Collection:
         """Make an empty collection and open it for writing. What is given here is pinned for good.
 
@@ -73,9 +75,11 @@ class Collection:
             space: only with ``encoder=None``.
             budget: tokens a passage may have; None for as many as the encoder can see, 0 to never split records.
             overlap: tokens that two passages share where a section had to be cut.
+            size: of the vectors, such as ``L3-d128``; None for that of the encoder.
 
         Raises:
-            InputError: encoder and space are both given or both missing; the budget exceeds the encoder's window.
+            InputError: encoder and space are both given or both missing; the budget exceeds the encoder's window; the
+                encoder has no such size.
             MissingExtraError: the encoder needs a library that is not installed.
             StoreError: the folder has something in it, or cannot be written.
         """
@@ -83,13 +87,14 @@ class Collection:
             raise InputError("a collection must have either an encoder or a space, got both or neither.")
         kind, source, window = None, "", 0
         if encoder is not None:
-            encoder = encoder if isinstance(encoder, Encoder) else load(encoder)
+            encoder = _sized(encoder, size) if isinstance(encoder, Encoder) else load(encoder, size=size or "full")
             space, window = encoder.space, encoder.window
             kind, source = str(getattr(encoder, "kind", "custom")), str(getattr(encoder, "source", ""))
         budget = window if budget is None else budget
         if not 0 <= budget <= max(window, 0):
             raise InputError(f"budget must be 0 to {window}, which is what the encoder can see, got {budget}.")
-        settings = Settings(cast(Space, space), kind, source, budget, min(overlap, max(0, budget // 2 - 1)))
+        pinned = str(getattr(encoder, "size", None) or Size())
+        settings = Settings(cast(Space, space), kind, source, budget, min(overlap, max(0, budget // 2 - 1)), pinned)
         return cls(Store.create(path, settings=settings.to_json()), encoder=encoder)
 
     @classmethod
@@ -175,7 +180,10 @@ class Collection:
                         f"{self.path} must be opened with encoder= to encode anything: it was made with vectors, "
                         "or with an encoder that has no name."
                     )
-                encoder = load(cast("str | Path", self._source))
+                encoder = load(cast("str | Path", self._source), size=self.settings.size)
+                if encoder.space.fingerprint != self.space.fingerprint and self.settings.size != "full":
+                    # it may have been made before nestvec came with a ladder for that model
+                    encoder = load(cast("str | Path", self._source), size=self.settings.size, ladder=None)
                 self.space.require(encoder.space)
                 self._encoder = encoder
             return self._encoder
@@ -420,3 +428,15 @@ class Collection:
     def info(self) -> dict[str, JSON]:
         """What it is and how large, as plain data."""
         return describe(self._store, self.settings, self._finder)
+
+
+def _sized(encoder: Encoder, size: Size | str | None) -> Encoder:
+    """An encoder at a size; itself where none is asked for."""
+    if size is None:
+        return encoder
+    at = getattr(encoder, "at", None)
+    if at is None:
+        if Size.parse(size) == Size():
+            return encoder
+        raise InputError(f"size must be left out for an encoder that has one size only, got {str(size)!r}.")
+    return cast(Encoder, at(size))

@@ -37,6 +37,7 @@ class Settings:
         source: what the encoder was loaded from: ``default``, a folder, or a hub id.
         budget: tokens a passage may have, title included; 0 where records are not split.
         overlap: tokens that two passages share where a section had to be cut.
+        size: of its vectors, in text form; collections made before there were sizes are ``full``.
     """
 
     space: Space
@@ -44,6 +45,7 @@ class Settings:
     source: str
     budget: int
     overlap: int
+    size: str = "full"
 
     def __post_init__(self) -> None:
         if self.budget and not 0 <= self.overlap < self.budget // 2:
@@ -66,4 +68,5 @@ class Settings:
             source=cast(str, data["source"]),
             budget=cast(int, data["budget"]),
             overlap=cast(int, data["overlap"]),
+            size=cast(str, data.get("size", "full")),
         )

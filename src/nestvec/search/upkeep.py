@@ -26,6 +26,7 @@ def describe(store: Store, settings: Settings, finder: Finder) -> dict[str, JSON
         "bytes": sum(file.stat().st_size for file in files),
         "vector_bytes": (count + dead) * settings.space.dim * 4,
         "encoder": settings.source or None,
+        "size": settings.size,
         "space": settings.space.to_json(),
         "fingerprint": settings.space.fingerprint,
         "passage_tokens": settings.budget,
