@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from nestvec import __version__
-from nestvec.apps.cli import config, doctor, exporting, indexing, keeping, searching
+from nestvec.apps.cli import config, doctor, exporting, fitting, indexing, keeping, searching
 from nestvec.apps.cli.errors import Command, Program
 
 app = typer.Typer(
@@ -40,6 +40,7 @@ for _command in (
     keeping.verify,
     keeping.repair,
     exporting.export,
+    fitting.fit,
     doctor.doctor,
     doctor.parity,
 ):

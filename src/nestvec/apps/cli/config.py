@@ -82,7 +82,20 @@ SETTINGS: Mapping[str, Setting] = {
     "quiet": Setting(default=False, kind=bool, help="No progress and no summary."),
 }
 
-COMMANDS = ("index", "search", "show", "info", "delete", "compact", "graph", "verify", "repair", "export", "parity")
+COMMANDS = (
+    "index",
+    "search",
+    "show",
+    "info",
+    "delete",
+    "compact",
+    "graph",
+    "verify",
+    "repair",
+    "export",
+    "fit",
+    "parity",
+)
 """Those that take settings."""
 
 

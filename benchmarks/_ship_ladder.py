@@ -1,0 +1,99 @@
+"""Put what ``benchmarks._fit_ladder`` learnt into the ladder that comes with nestvec.
+
+``python -m benchmarks._ship_ladder RUN LADDER --licences TEXTS.jsonl.gz.licences.json [--table-rank 116]``
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load_file as load_arrays
+from safetensors.torch import load_file
+
+from nestvec.core.types import Array
+from nestvec.encoders import backbone, checkpoint
+from nestvec.encoders.ladder import Ladder, Rung
+from nestvec.training.assembly import Whole, student_tensors, table_tensors, whole_tensors
+from nestvec.training.starting import make_student
+from nestvec.training.student import Student, TokenTable
+from nestvec.training.teacher import Teacher
+
+
+def main() -> None:
+    """Read a run, write a ladder."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("ladder", type=Path)
+    parser.add_argument("--model", default="default")
+    parser.add_argument("--licences", type=Path)
+    parser.add_argument("--table-rank", type=int)
+    parser.add_argument("--figures", type=json.loads, default={}, help='JSON: {"3": {"stsb": 0.79}}')
+    parser.add_argument("--recipe", type=json.loads, default={}, help="JSON, added to what is said of the making")
+    asked = parser.parse_args()
+    ladder = assemble(asked)
+    ladder.save(asked.ladder)
+    size = sum(path.stat().st_size for path in asked.ladder.iterdir())
+    print(f"{asked.ladder}: {size / 1e6:.3f} MB, rungs {[rung.depth for rung in ladder.rungs]}")
+    sizes: dict[str, int] = {}
+    for name, tensor in ladder.tensors.items():
+        sizes[name.split(".")[0]] = sizes.get(name.split(".")[0], 0) + tensor.nbytes
+    print({name: f"{nbytes / 1e6:.2f} MB" for name, nbytes in sizes.items()})
+
+
+def assemble(asked: Any) -> Ladder:
+    """The ladder of a run."""
+    found = checkpoint.find(asked.model)
+    stack = backbone.open_stack(found.folder, device="cpu")
+    teacher = Teacher.of(stack.modules, device="cpu", narrow=False)
+    student = student_of(asked.run, teacher)
+    tensors = student_tensors(student, teacher.body)
+    if student.table is not None:
+        tensors |= table_tensors(student.table, rank=asked.table_rank)
+    whole = load_arrays(asked.run / "whole.safetensors")
+    tensors |= whole_tensors(Whole(whole.get("rotation"), whole["binariser.centre"], whole["binariser.rotation"]))
+    licences, texts = licences_of(asked.licences)
+    depths = (*((0,) if student.table is not None else ()), *sorted(student.depths))
+    rungs = tuple(Rung(k, (stack.dim, 128, 64), "distilled", dict(asked.figures.get(str(k), {}))) for k in depths)
+    return Ladder(
+        base=found.fingerprint, name=found.name, tokenizer=found.tokenizer, dim=stack.dim, rungs=rungs,
+        tensors=tensors, recipe={**asked.recipe, "texts": texts}, licences=licences,
+    )  # fmt: skip
+
+
+def student_of(run: Path, teacher: Teacher) -> Student:
+    """The student as it was at the end of a run."""
+    body = load_file(run / "body.safetensors")
+    depths = sorted({int(name.split(".")[1]) for name in body if name.startswith("heads.")})
+    rank = next((len(x) for name, x in body.items() if name.endswith(".down")), None)
+    table = None
+    if (run / "table.safetensors").is_file():
+        parts = {name.removeprefix("table."): x.float() for name, x in load_file(run / "table.safetensors").items()}
+        table = TokenTable(parts["codes"], parts["projection"], parts["bias"], parts["log_weights"])
+    dim = len(body[f"heads.{depths[0]}.bias"])
+    hidden = int(teacher.body.config.hidden_size)
+    empty: dict[int, tuple[Array, Array]] = {
+        k: (np.zeros((dim, hidden), np.float32), np.zeros(dim, np.float32)) for k in depths
+    }
+    student = make_student(teacher, empty, table, rank=rank)
+    places = dict(student.named_parameters())
+    for name, tensor in body.items():
+        places[name].data.copy_(tensor)
+    return student
+
+
+def licences_of(path: Path | None) -> tuple[tuple[str, ...], dict[str, int]]:
+    """``set: licence`` for each set, and how many texts it gave."""
+    if path is None:
+        return (), {}
+    said = json.loads(path.read_text(encoding="utf-8"))
+    return tuple(f"{name}: {row['licence']}" for name, row in said.items()), {
+        n: row["texts"] for n, row in said.items()
+    }
+
+
+if __name__ == "__main__":
+    main()
