@@ -250,25 +250,24 @@ def _sort_out(snapshot: Snapshot, known: _Known, batch: list[Record]) -> _Batch:
     """What has to be encoded, what has a vector already, and what is there just so."""
     there = snapshot.find([record.id for record in batch])
     stored = dict(zip(there, snapshot.records(list(there.values())), strict=True))
-    work = _Batch([], [], [], unchanged=sum(stored.get(record.id) == record for record in batch))
+    encode: list[Record] = []
     candidates: list[tuple[Record, int]] = []
+    unchanged = 0
     for record in batch:
-        if stored.get(record.id) == record:
+        old = stored.get(record.id)
+        if old == record:
+            unchanged += 1
             continue
-        same = there[record.id] if record.id in there and stored[record.id].digest == record.digest else None
-        rid = same if same is not None else known(record.digest)
+        same_text = old is not None and old.digest == record.digest
+        rid = there[record.id] if same_text else known(record.digest)
         if rid is None:
-            work.encode.append(record)
+            encode.append(record)
         else:
             candidates.append((record, rid))
-    alive = snapshot.digests_of([rid for _, rid in candidates])
-    for record, rid in candidates:
-        if alive.get(rid) == record.digest:
-            work.reuse.append(record)
-            work.reuse_from.append(rid)
-        else:
-            work.encode.append(record)
-    return work
+    digests = snapshot.digests_of([rid for _, rid in candidates])
+    reuse = [(record, rid) for record, rid in candidates if digests.get(rid) == record.digest]
+    encode += [record for record, rid in candidates if digests.get(rid) != record.digest]
+    return _Batch(encode, [record for record, _ in reuse], [rid for _, rid in reuse], unchanged)
 
 
 def _stale(snapshot: Snapshot, ended: Mapping[str, set[str]]) -> list[str]:
