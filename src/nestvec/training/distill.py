@@ -12,7 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 from nestvec.core.errors import InputError, MissingExtraError, NotFiniteError
 from nestvec.objectives.embedding import EmbeddingMatch
 from nestvec.objectives.scores import ScoreKL
-from nestvec.training.sampling import Rows
+from nestvec.training.sampling import Rows, by_length
 from nestvec.training.student import Student
 from nestvec.training.teacher import Teacher, to_device
 
@@ -21,6 +21,9 @@ try:
     from torch import Tensor
 except ImportError as cause:
     raise MissingExtraError("Learning", "text") from cause
+
+
+_PARTS = 2  # a batch is read in so many parts of like length: a quarter less padding, and matrices that stay large
 
 
 @runtime_checkable
@@ -177,7 +180,8 @@ def distill(  # noqa: PLR0913  # four parts that any run has, and five that one 
     ids_of_special = torch.tensor(sorted(special), device=teacher.device, dtype=torch.long)
     sums: dict[str, Tensor] = {}
     since, reported = 0, time.monotonic()
-    student.train()
+    # Dropout stays off: the teacher says exactly what a row should give, and a few passes over texts overfit nothing.
+    student.eval()
     with ThreadPoolExecutor(1) as ahead:
         number = progress.step * settings.accumulate
         waiting = [ahead.submit(source.batch, number + i) for i in range(4)]
@@ -188,7 +192,7 @@ def distill(  # noqa: PLR0913  # four parts that any run has, and five that one 
                 batch = waiting.pop(0).result()
                 waiting.append(ahead.submit(source.batch, number))
                 number += 1
-                rows = [to_device(part, teacher.device) for part in batch]
+                rows = [to_device(part, teacher.device) for rows in batch for part in by_length(rows, _PARTS)]
                 wanted = torch.cat([teacher.vectors(ids, mask) for ids, mask in rows])
                 losses = rung_losses(
                     student, wanted, rows, settings, rotation=rotation, special=ids_of_special,
@@ -207,14 +211,11 @@ def distill(  # noqa: PLR0913  # four parts that any run has, and five that one 
             if report is not None and (ended or time.monotonic() - reported >= settings.report_every):
                 means = {name: float(value) / since for name, value in sums.items()}
                 _check_finite(means, progress)
-                student.eval()
                 report(progress, means)
-                student.train()
                 sums, since, reported = {}, 0, time.monotonic()
                 progress.seconds = time.monotonic() - begun
         for future in waiting:
             future.cancel()
-    student.eval()
     return progress
 
 

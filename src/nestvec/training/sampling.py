@@ -192,6 +192,20 @@ class Sampler:
         return np.where(replaced, self.special.plain[rng.integers(0, len(self.special.plain), ids.shape)], ids)
 
 
+def by_length(rows: Rows, parts: int) -> list[Rows]:
+    """The rows in ``parts`` sets of like length, short ones first, each as wide as its longest row.
+
+    Fewer sets come back where there are fewer rows than ``parts``; no row is lost or doubled.
+    """
+    lengths = rows.mask.sum(axis=1)
+    order = np.argsort(lengths, kind="stable")
+    found = []
+    for chosen in np.array_split(order, min(parts, len(order))) if len(order) else []:
+        width = int(lengths[chosen].max())
+        found.append(Rows(rows.ids[chosen, :width], rows.mask[chosen, :width]))
+    return found
+
+
 def windows(
     corpus: Corpus, special: Special, *, width: int, rows: Int64[np.ndarray, " k"], titles: bool = False
 ) -> Rows:
