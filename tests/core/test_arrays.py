@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from nestvec.core import as_matrix
+from nestvec.core.arrays import as_scores, as_values
 from nestvec.core.errors import InputError, NotFiniteError, ShapeError
 
 
@@ -77,3 +78,25 @@ def test_what_is_not_finite_is_found_with_its_row(bad):
 def test_what_is_no_number_is_refused_by_name(x):
     with pytest.raises(InputError, match="vectors must be"):
         as_matrix(x, name="vectors")
+
+
+def test_values_are_float64_in_one_dimension():
+    assert as_values([1, 2], name="x").dtype == np.float64
+    assert as_values([], name="x", at_least=0).shape == (0,)
+    for bad in (np.empty(0), [[1.0]], np.array(1.0)):
+        with pytest.raises(ShapeError, match="x must be"):
+            as_values(bad, name="x")
+    with pytest.raises(NotFiniteError, match="got 2 that are not, the first at 1"):
+        as_values([1.0, np.nan, np.inf], name="x")
+    with pytest.raises(InputError, match="x must be numbers"):
+        as_values(["a"], name="x")
+
+
+def test_scores_are_items_by_systems():
+    x = as_scores([[1, 2], [3, 4], [5, 6]], name="x")
+    assert (x.shape, x.dtype) == ((3, 2), np.float64)
+    for bad in ([[1, 2]], [[1], [2]], [1, 2]):
+        with pytest.raises(ShapeError, match="x must be"):
+            as_scores(bad, name="x")
+    with pytest.raises(NotFiniteError, match="1 values that are not"):
+        as_scores([[1, 2], [3, np.nan]], name="x")

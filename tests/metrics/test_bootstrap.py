@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nestvec.core.errors import InputError, NotFiniteError, ShapeError
-from nestvec.metrics import bootstrap_mean
+from nestvec.metrics import bootstrap, bootstrap_mean
 
 values = st.lists(st.floats(0, 1, width=32), min_size=2, max_size=40)
 
@@ -114,3 +114,91 @@ def test_what_has_no_mean_is_refused():
     for bad in ({"confidence": 1.0}, {"confidence": 0.0}, {"resamples": 0}):
         with pytest.raises(InputError, match="must lie between"):
             bootstrap_mean([1.0, 2.0], **bad)
+
+
+def correlation(a, b):
+    return float(np.corrcoef(a, b)[0, 1]) if np.ptp(a) and np.ptp(b) else math.nan
+
+
+def test_the_general_form_gives_the_interval_of_the_mean():
+    x = np.random.default_rng(0).exponential(size=60)
+    mine, mean = bootstrap(np.mean, x, resamples=4_000), bootstrap_mean(x, resamples=4_000)
+    width = mean.high - mean.low
+    assert mine.mean == pytest.approx(mean.mean)
+    assert (mine.low, mine.high) == (
+        pytest.approx(mean.low, abs=0.05 * width),
+        pytest.approx(mean.high, abs=0.05 * width),
+    )
+
+
+@pytest.mark.peer
+def test_the_interval_of_a_correlation_agrees_with_scipy():
+    stats = pytest.importorskip("scipy.stats")
+    rng = np.random.default_rng(2)
+    a = rng.standard_normal(80)
+    b = a + rng.standard_normal(80)
+    mine = bootstrap(correlation, a, b, resamples=4_000)
+    peer = stats.bootstrap(
+        (a, b), correlation, paired=True, vectorized=False, n_resamples=4_000, rng=np.random.default_rng(1)
+    ).confidence_interval
+    width = mine.high - mine.low
+    assert mine.low == pytest.approx(peer.low, abs=0.06 * width)
+    assert mine.high == pytest.approx(peer.high, abs=0.06 * width)
+
+
+def test_items_that_belong_together_are_drawn_together():
+    """Twenty copies of each value know no more than one: the interval of groups is that of the single values."""
+    x = np.random.default_rng(0).standard_normal(30)
+    copies, groups = np.repeat(x, 20), np.repeat(np.arange(30), 20)
+    grouped, single = bootstrap(np.mean, copies, groups=groups), bootstrap(np.mean, x)
+    assert grouped.n == 30
+    assert (grouped.low, grouped.high) == (pytest.approx(single.low), pytest.approx(single.high))
+    naive = bootstrap(np.mean, copies)
+    assert naive.high - naive.low < 0.5 * (grouped.high - grouped.low)
+
+
+def test_columns_stay_together():
+    """A paired difference: the columns share their luck, so it is known much better than either."""
+    rng = np.random.default_rng(0)
+    a = rng.standard_normal(100)
+    b = a + 0.01 * rng.standard_normal(100)
+    got = bootstrap(lambda x, y: float(x.mean() - y.mean()), a, b)
+    assert got.high - got.low < 0.01
+
+
+def test_a_statistic_without_a_value():
+    nothing = bootstrap(correlation, [1.0, 1.0, 1.0], [1.0, 2.0, 3.0])
+    assert [math.isnan(x) for x in (nothing.mean, nothing.low, nothing.high)] == [True] * 3
+    few = bootstrap(correlation, [1.0, 2.0, 3.0], [1.0, 2.0, 4.0])  # many resamples are constant: left out
+    assert few.low <= few.mean <= few.high
+    one = bootstrap(np.mean, [2.0, 4.0], groups=[7, 7])
+    assert (one.mean, one.low, one.high, one.n) == (3.0, -math.inf, math.inf, 1)
+    same = bootstrap(np.mean, [2.0, 2.0])
+    assert (same.low, same.high) == (2.0, 2.0)
+
+
+def test_columns_that_do_not_fit_are_refused():
+    for columns in ((), ([1.0], [1.0, 2.0]), ([[1.0]],), ([],)):
+        with pytest.raises(ShapeError, match="must all be"):
+            bootstrap(lambda *x: 0.0, *columns)
+    with pytest.raises(ShapeError, match="columns and groups"):
+        bootstrap(np.mean, [1.0, 2.0], groups=[1])
+    with pytest.raises(InputError, match="must lie between"):
+        bootstrap(np.mean, [1.0, 2.0], confidence=2.0)
+
+
+@pytest.mark.slow
+def test_the_interval_of_a_correlation_covers_what_it_promises():
+    rng = np.random.default_rng(0)
+    held = 0
+    for i in range(200):
+        x, y = rng.multivariate_normal([0, 0], [[1, 0.8], [0.8, 1]], 60).T
+        got = bootstrap(correlation, x, y, resamples=500, seed=i)
+        held += got.low <= 0.8 <= got.high
+    assert 0.90 <= held / 200 <= 0.99
+
+
+def test_the_interval_covers_the_mean_about_as_often_as_it_promises():
+    rng = np.random.default_rng(0)
+    found = [bootstrap_mean(rng.beta(0.5, 0.5, 100), confidence=0.8, resamples=400, seed=i) for i in range(300)]
+    assert 0.73 <= np.mean([x.low <= 0.5 <= x.high for x in found]) <= 0.87  # three standard errors of .8

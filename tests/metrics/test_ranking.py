@@ -6,7 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nestvec.core.errors import InputError, ShapeError
-from nestvec.metrics import judge, ndcg, recall, reciprocal_rank
+from nestvec.metrics.ranking import (
+    average_precision,
+    judge,
+    ndcg,
+    precision,
+    r_precision,
+    recall,
+    reciprocal_rank,
+    success,
+)
 
 ids = st.sampled_from("abcdefgh")
 found_lists = st.lists(st.lists(ids, unique=True, max_size=8), min_size=1, max_size=4)
@@ -40,8 +49,40 @@ def slow_reciprocal_rank(found, judged, k):
     return next((1 / rank for rank, name in enumerate(found[:k], start=1) if judged.get(name, 0) > 0), 0.0)
 
 
+def hits(found, judged):
+    return [judged.get(name, 0) > 0 for name in found]
+
+
+def slow_precision(found, judged, k):
+    return sum(hits(found[:k], judged)) / k if any(g > 0 for g in judged.values()) else math.nan
+
+
+def slow_average_precision(found, judged, k):
+    relevant = sum(gain > 0 for gain in judged.values())
+    at_hits = [sum(hits(found[:i], judged)) / i for i in range(1, k + 1) if any(hits(found[i - 1 : i], judged))]
+    return sum(at_hits) / relevant if relevant else math.nan
+
+
+def slow_success(found, judged, k):
+    return float(any(hits(found[:k], judged))) if any(g > 0 for g in judged.values()) else math.nan
+
+
+def slow_r_precision(found, judged, k):
+    relevant = sum(gain > 0 for gain in judged.values())
+    return sum(hits(found[: min(k, relevant)], judged)) / relevant if relevant else math.nan
+
+
 @pytest.mark.parametrize(
-    ("metric", "slow"), [(ndcg, slow_ndcg), (recall, slow_recall), (reciprocal_rank, slow_reciprocal_rank)]
+    ("metric", "slow"),
+    [
+        (ndcg, slow_ndcg),
+        (recall, slow_recall),
+        (reciprocal_rank, slow_reciprocal_rank),
+        (precision, slow_precision),
+        (average_precision, slow_average_precision),
+        (success, slow_success),
+        (r_precision, slow_r_precision),
+    ],
 )
 @given(case=cases())
 def test_each_metric_equals_its_definition(metric, slow, case):

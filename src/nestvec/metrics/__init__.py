@@ -1,8 +1,43 @@
-"""Arrays to numbers: how good a ranking is, and how sure we can be of a mean. Higher is better everywhere."""
+"""Arrays to numbers: how good something is (higher is better everywhere), and how sure we can be of it."""
 
 from nestvec.core.catalog import Catalog
-from nestvec.metrics.bootstrap import Interval, bootstrap_mean
-from nestvec.metrics.ranking import judge, ndcg, recall, reciprocal_rank
+from nestvec.metrics.agreement import overlap, rank_biased_overlap
+from nestvec.metrics.bootstrap import Interval, bootstrap, bootstrap_difference, bootstrap_mean
+from nestvec.metrics.classification import accuracy, correct, f1, f1_by_class
+from nestvec.metrics.clustering import ari, clustering_accuracy, completeness, homogeneity, nmi, v_measure
+from nestvec.metrics.correlation import kendall, pearson, spearman
+from nestvec.metrics.pairs import best_accuracy, best_f1, pr_auc, precision_at_recall, roc_auc
+from nestvec.metrics.ranking import (
+    Graded,
+    Measure,
+    Qrels,
+    Run,
+    average_precision,
+    grade,
+    judge,
+    measure,
+    ndcg,
+    parse,
+    precision,
+    r_precision,
+    recall,
+    reciprocal_rank,
+    success,
+)
+from nestvec.metrics.significance import (
+    TYPICAL_SPREAD,
+    Friedman,
+    Nemenyi,
+    TieGroups,
+    detectable_difference,
+    friedman,
+    holm,
+    items_needed,
+    nemenyi,
+    paired_randomisation,
+    tie_groups,
+    wilcoxon,
+)
 
 METRICS = Catalog(
     "nestvec.metrics",
@@ -10,9 +45,84 @@ METRICS = Catalog(
         # What follows @ is the version of the definition, not a depth: the depth is the width of the arrays.
         ("ndcg@1", "ranking:ndcg"),
         ("recall@1", "ranking:recall"),
+        ("precision@1", "ranking:precision"),
         ("reciprocal_rank@1", "ranking:reciprocal_rank"),
+        ("average_precision@1", "ranking:average_precision"),
+        ("success@1", "ranking:success"),
+        ("r_precision@1", "ranking:r_precision"),
+        ("overlap@1", "agreement:overlap"),
+        ("rank_biased_overlap@1", "agreement:rank_biased_overlap"),
+        ("pearson@1", "correlation:pearson"),
+        ("spearman@1", "correlation:spearman"),
+        ("kendall@1", "correlation:kendall"),
+        ("accuracy@1", "classification:accuracy"),
+        ("f1@1", "classification:f1"),
+        ("pr_auc@1", "pairs:pr_auc"),
+        ("roc_auc@1", "pairs:roc_auc"),
+        ("precision_at_recall@1", "pairs:precision_at_recall"),
+        ("best_f1@1", "pairs:best_f1"),
+        ("best_accuracy@1", "pairs:best_accuracy"),
+        ("homogeneity@1", "clustering:homogeneity"),
+        ("completeness@1", "clustering:completeness"),
+        ("v_measure@1", "clustering:v_measure"),
+        ("nmi@1", "clustering:nmi"),
+        ("ari@1", "clustering:ari"),
+        ("clustering_accuracy@1", "clustering:clustering_accuracy"),
     ),
 )
-"""Metrics of one ranking per query: ``metric(ranked, ideal) -> [q]``."""
+"""Metrics by versioned name. Those of one module share one form: see the guide."""
 
-__all__ = ["METRICS", "Interval", "bootstrap_mean", "judge", "ndcg", "recall", "reciprocal_rank"]
+__all__ = [
+    "METRICS",
+    "TYPICAL_SPREAD",
+    "Friedman",
+    "Graded",
+    "Interval",
+    "Measure",
+    "Nemenyi",
+    "Qrels",
+    "Run",
+    "TieGroups",
+    "accuracy",
+    "ari",
+    "average_precision",
+    "best_accuracy",
+    "best_f1",
+    "bootstrap",
+    "bootstrap_difference",
+    "bootstrap_mean",
+    "clustering_accuracy",
+    "completeness",
+    "correct",
+    "detectable_difference",
+    "f1",
+    "f1_by_class",
+    "friedman",
+    "grade",
+    "holm",
+    "homogeneity",
+    "items_needed",
+    "judge",
+    "kendall",
+    "measure",
+    "ndcg",
+    "nemenyi",
+    "nmi",
+    "overlap",
+    "paired_randomisation",
+    "parse",
+    "pearson",
+    "pr_auc",
+    "precision",
+    "precision_at_recall",
+    "r_precision",
+    "rank_biased_overlap",
+    "recall",
+    "reciprocal_rank",
+    "roc_auc",
+    "spearman",
+    "success",
+    "tie_groups",
+    "v_measure",
+    "wilcoxon",
+]
