@@ -32,6 +32,7 @@ from nestvec.training.sampling import Recipe, Rows, Sampler, Special, windows
 from nestvec.training.saving import save_student
 from nestvec.training.student import Student, TokenTable, add_low_rank, cut
 from nestvec.training.teacher import Teacher, encode_corpus, in_order, nearest, to_device
+from nestvec.training.terms import Term
 
 BEGUN = time.monotonic()
 
@@ -180,6 +181,8 @@ class Run:
         rungs += [Rung(0, rank=None if r == max(self.ranks) else r, weight=0.5) for r in self.ranks]
         # So many steps that only the clock ends a timed run.
         given = {"steps": 10**9, "seconds": seconds, **self.asked.settings}
+        if "terms" in given:
+            given["terms"] = tuple(Term(**term) for term in given["terms"])
         return replace(Settings(tuple(rungs)), **given)
 
     def full(self, rows: Rows) -> Matrix:

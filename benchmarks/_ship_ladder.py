@@ -1,6 +1,10 @@
 """Put what ``benchmarks._fit_ladder`` learnt into the ladder that comes with nestvec.
 
 ``python -m benchmarks._ship_ladder RUN LADDER --licences TEXTS.jsonl.gz.licences.json [--table-rank 116]``
+
+Done twice: once to have a ladder to measure, and again with ``--measured`` to write into it what
+``NESTVEC_LADDER=LADDER python -m benchmarks ladder`` printed. ``--model`` is the model that the ladder is for, whose
+fingerprint it carries; the run may have trained on another copy of the same weights.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ import numpy as np
 from safetensors.numpy import load_file as load_arrays
 from safetensors.torch import load_file
 
+from benchmarks._ladder_table import figures_of, rung_figures
 from nestvec.core.types import Array
 from nestvec.encoders import backbone, checkpoint
 from nestvec.encoders.ladder import Ladder, Rung
@@ -31,7 +36,8 @@ def main() -> None:
     parser.add_argument("--model", default="default")
     parser.add_argument("--licences", type=Path)
     parser.add_argument("--table-rank", type=int)
-    parser.add_argument("--figures", type=json.loads, default={}, help='JSON: {"3": {"stsb": 0.79}}')
+    parser.add_argument("--only", type=int, help="keep this depth and leave out every other rung")
+    parser.add_argument("--measured", type=Path, help="what the benchmark ladder printed, for the figures of rungs")
     parser.add_argument("--recipe", type=json.loads, default={}, help="JSON, added to what is said of the making")
     asked = parser.parse_args()
     ladder = assemble(asked)
@@ -57,11 +63,24 @@ def assemble(asked: Any) -> Ladder:
     tensors |= whole_tensors(Whole(whole.get("rotation"), whole["binariser.centre"], whole["binariser.rotation"]))
     licences, texts = licences_of(asked.licences)
     depths = (*((0,) if student.table is not None else ()), *sorted(student.depths))
-    rungs = tuple(Rung(k, (stack.dim, 128, 64), "distilled", dict(asked.figures.get(str(k), {}))) for k in depths)
+    if asked.only is not None:
+        depths = tuple(k for k in depths if k == asked.only)
+        if not depths:
+            raise ValueError(f"--only must name a depth of the run, {sorted(student.depths)} or 0, got {asked.only}.")
+        tensors = {name: x for name, x in tensors.items() if _is_for(name, asked.only)}
+    measured = figures_of(asked.measured) if asked.measured else {}
+    rungs = tuple(Rung(k, (stack.dim, 128, 64), "distilled", rung_figures(measured, k)) for k in depths)
     return Ladder(
         base=found.fingerprint, name=found.name, tokenizer=found.tokenizer, dim=stack.dim, rungs=rungs,
         tensors=tensors, recipe={**asked.recipe, "texts": texts}, licences=licences,
     )  # fmt: skip
+
+
+def _is_for(name: str, depth: int) -> bool:
+    """Whether a ladder of that one depth needs the tensor."""
+    if name.startswith("head."):
+        return name.startswith(f"head.{depth}.")
+    return name.startswith(("rotation", "binariser.")) or name.startswith("table.") == (depth == 0)
 
 
 def student_of(run: Path, teacher: Teacher) -> Student:

@@ -1,9 +1,13 @@
-"""Time and exactness of fewer layers, and speed and start of the token table alone, beside the full model."""
+"""Time and exactness of fewer layers, and speed and start of the token table alone, beside the full model.
+
+``NESTVEC_LADDER`` names the folder of another ladder than the one that comes with nestvec.
+"""
 
 from __future__ import annotations
 
 import gzip
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -18,11 +22,12 @@ from nestvec.encoders.samples import PARITY
 
 KEYS = ("d3_time_ratio", "d1_time_ratio", "d0_speedup", "d0_load_s", "cut_vs_tap_max")
 _MANY = 400  # texts for the table, which is done with fewer before a clock has moved
-_LOAD = """
+_LADDER = os.environ.get("NESTVEC_LADDER", "default")
+_LOAD = f"""
 import time
 start = time.perf_counter()
 from nestvec.encoders import load
-load(size="L0").encode(["a text"])
+load(size="L0", ladder={_LADDER!r}).encode(["a text"])
 print(time.perf_counter() - start)
 import sys
 sys.exit("torch" in sys.modules)
@@ -37,7 +42,7 @@ def run(*, quick: bool) -> Outcome:
         outcome.missing = dict.fromkeys(KEYS, "no data folder; set NESTVEC_DATA")
         return outcome
     texts, many, others = found[: 96 if quick else 400], found[:_MANY], found[_MANY:]
-    encoder = TextEncoder.load()
+    encoder = TextEncoder.load(ladder=_LADDER)
     plain = TextEncoder.load(ladder=None, precision="float32")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TruncationWarning)  # every depth cuts at the same token
@@ -92,7 +97,7 @@ def _table(
         full += [fast[0] / len(texts)]
         exact += [slow[0] / len(texts)]
         for name, warm in (("_first", []), ("", others), ("_again", many)):
-            table = StaticEncoder.load()
+            table = StaticEncoder.load(ladder=_LADDER)
             table.encode(warm)
             met[name] += [times(lambda made=table: made.encode(many), repeats=1, warmup=0)[0][0] / len(many)]  # type: ignore[misc]
     outcome.figures["d0_speedup_float32"] = ratio(exact, met[""])

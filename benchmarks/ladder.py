@@ -1,7 +1,13 @@
-"""What the default model keeps at depths 3, 2, 1 and 0: as it is, with closed forms, and with the shipped ladder."""
+"""What the default model keeps at depths 3, 2, 1 and 0: as it is, with closed forms, and with the shipped ladder.
+
+``NESTVEC_LADDER`` names the folder of another ladder to measure. ``NESTVEC_LADDER_ALONE`` names folders of ladders
+that were trained for one depth each, without the rungs beside it (with ``:`` between, ``;`` on Windows): the small
+models that a shared ladder has to be compared with.
+"""
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,10 +18,12 @@ import numpy as np
 from benchmarks import _judged
 from benchmarks.harness import Outcome, data
 from nestvec.core.types import Matrix
+from nestvec.metrics import Interval
 
 DEPTHS = (3, 2, 1, 0)
 SETS = ("scifact", "cranfield", "medline")
-MADE = {"": "shipped ladder", "_raw": "as it is", "_closed": "closed form"}
+MADE = {"": "ladder", "_raw": "as it is", "_closed": "closed form", "_alone": "trained alone"}
+_WAYS = tuple(way for way in MADE if way)
 _CLOSED_TEXTS = 8000  # a head has 148,000 numbers; more texts than these move it little
 _QUICK_PAIRS = 200
 
@@ -39,6 +47,7 @@ def run(*, quick: bool) -> Outcome:
         "stsb: Spearman correlation on the test split; others: nDCG@10 on whole documents, cut off at the window.",
         "Intervals: 95 % bootstrap, over pairs and over queries.",
         "kept: part of the full model's score. closed form: heads by ridge, table from one pass of the vocabulary.",
+        "trained alone: by the same recipe and as long, for that depth only.",
     ]
     return outcome
 
@@ -48,7 +57,7 @@ def _encoders(outcome: Outcome, *, quick: bool) -> dict[str, Any]:
     try:
         from nestvec.encoders import load
 
-        full = load()
+        full = load(ladder=os.environ.get("NESTVEC_LADDER", "default"))
         plain = load(ladder=None)
     except ImportError as error:
         outcome.missing |= dict.fromkeys(outcome.figures, str(error))
@@ -64,6 +73,24 @@ def _encoders(outcome: Outcome, *, quick: bool) -> dict[str, Any]:
                 _miss(outcome, key, "there is no ladder with that rung")
                 continue
             found[key] = encoder.at(f"L{k}")
+    return found | _alone(outcome)
+
+
+def _alone(outcome: Outcome) -> dict[str, Any]:
+    """An encoder under ``L{k}_alone`` for each depth that was trained by itself."""
+    from nestvec.encoders import load
+
+    folders = filter(None, os.environ.get("NESTVEC_LADDER_ALONE", "").split(os.pathsep))
+    found = {}
+    for folder in folders:
+        encoder = load(ladder=folder)
+        depths = [rung.depth for rung in encoder.ladder.rungs] if encoder.ladder else []
+        if len(depths) != 1:
+            raise ValueError(f"a ladder trained alone must have one rung, got {depths} in {folder!r}.")
+        found[f"L{depths[0]}_alone"] = encoder.at(f"L{depths[0]}")
+    for k in DEPTHS:
+        if f"L{k}_alone" not in found:
+            _miss(outcome, f"L{k}_alone", "no ladder of that depth alone; NESTVEC_LADDER_ALONE names folders")
     return found
 
 
@@ -104,7 +131,7 @@ def _pairs(encoders: Mapping[str, Any], outcome: Outcome, *, quick: bool) -> Non
     full = found["full"].mean
     for name, interval in found.items():
         rung, way = _parts(name)
-        outcome.figures[f"{rung}_stsb{way}"] = interval.mean
+        _put(outcome, f"{rung}_stsb", way, interval)
         outcome.rows.append(_row("stsb", rung, way, interval.mean, interval.low, interval.high, interval.mean / full))
 
 
@@ -120,7 +147,7 @@ def _collection(name: str, encoders: Mapping[str, Any], outcome: Outcome, *, qui
     for key, scores in values.items():
         rung, way = _parts(key)
         interval = _judged.interval(scores)
-        outcome.figures[f"{rung}_{name}{way}"] = interval.mean
+        _put(outcome, f"{rung}_{name}", way, interval)
         if rung != "full":
             outcome.figures[f"{rung}_{name}_kept{way}"] = interval.mean / full
         outcome.rows.append(_row(name, rung, way, interval.mean, interval.low, interval.high, interval.mean / full))
@@ -128,6 +155,12 @@ def _collection(name: str, encoders: Mapping[str, Any], outcome: Outcome, *, qui
         if {f"L{k}", f"L{k}_closed"} <= set(values):
             gain = _judged.interval(values[f"L{k}"] - values[f"L{k}_closed"])
             outcome.notes.append(f"{name}, L{k}: the shipped ladder minus closed form, query by query: {gain}")
+
+
+def _put(outcome: Outcome, key: str, way: str, interval: Interval) -> None:
+    outcome.figures |= {
+        f"{key}{way}": interval.mean, f"{key}{way}_low": interval.low, f"{key}{way}_high": interval.high
+    }  # fmt: skip
 
 
 def _vectors(encoders: Mapping[str, Any], texts: Sequence[str]) -> dict[str, Matrix]:
@@ -155,5 +188,5 @@ def _row(name: str, rung: str, way: str, *numbers: float) -> Sequence[object]:
 def _miss(outcome: Outcome, name: str, reason: str) -> None:
     rung, way = _parts(name)
     for key in outcome.figures:
-        if key.startswith(f"{rung}_") and (key.endswith(way) if way else not key.endswith(("_raw", "_closed"))):
+        if key.startswith(f"{rung}_") and (key.endswith(way) if way else not key.endswith(_WAYS)):
             outcome.missing[key] = reason

@@ -209,26 +209,39 @@ def test_the_list_of_sizes(small):
 
     rows = sizes(small, repeats=1, texts=SELF_CHECK[:2])
     assert [str(row.size) for row in rows] == ["full", "L1", "L0"]
-    assert [row.made for row in rows] == ["model"] * 3
+    assert [row.made for row in rows] == ["model", "slice", "slice"]
     assert rows[0].speed == 1
     assert all(row.speed > 0 for row in rows)
     assert [row.vector_bytes for row in rows] == [128, 128, 128]
     assert rows[0].model_bytes > rows[1].model_bytes > rows[2].model_bytes
     found = find(small.folder)
     heads = {"head.1.weight": np.eye(32, dtype=np.float16), "head.1.bias": np.zeros(32, np.float16)}
-    rung = Rung(1, (32, 8), "distilled", {"stsb": 0.7, "stsb@8": 0.6})
+    rung = Rung(1, (32, 8), "distilled", {"stsb": 0.7, "stsb.low": 0.6, "stsb@8": 0.6})
     ladder = Ladder(found.fingerprint, found.name, found.tokenizer, 32, (rung,), heads)
     rows = sizes(load(small.folder, precision="float32", ladder=ladder), repeats=0)
     assert [(str(row.size), row.made, row.figures) for row in rows] == [
         ("full", "model", {}),
-        ("L1", "distilled", {"stsb": 0.7}),
+        ("d8", "slice", {}),
+        ("L1", "distilled", {"stsb": 0.7, "stsb.low": 0.6}),
         ("L1-d8", "distilled", {"stsb": 0.6}),
-        ("L0", "model", {}),
+        ("L0", "slice", {}),
     ]
-    assert rows[2].to_json()["size"] == "L1-d8"
+    said = rows[3].to_json()
+    assert (said["size"], said["vector_bytes"]) == ("L1-d8", 32)
+    assert said["vector_bytes_at"] == {"32": 32, "16": 16, "8": 8, "4": 4, "1": 1}
+    turned = {**heads, "rotation": np.eye(32, dtype=np.float16)}
+    ladder = Ladder(found.fingerprint, found.name, found.tokenizer, 32, (rung,), turned)
+    rows = sizes(load(small.folder, precision="float32", ladder=ladder), repeats=0, only=("d8", "L1-d4-b1", "L2"))
+    assert [(str(row.size), row.made, row.vector_bytes) for row in rows] == [
+        ("d8", "closed", 32),
+        ("L1-d4-b1", "distilled", 1),
+        ("full", "model", 128),
+    ]
     assert {row.speed for row in rows} == {None}
     with pytest.raises(InputError, match="at least one text"):
         sizes(small, texts=[])
+    with pytest.raises(InputError, match=r"dim must be 1 to 32, .* got 500"):
+        sizes(small, only=["d500"])
 
 
 def _length(x):

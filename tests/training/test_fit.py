@@ -19,6 +19,7 @@ from nestvec.training.saving import load_student, save_student  # noqa: E402
 from nestvec.training.starting import closed_heads, first_table, make_student  # noqa: E402
 from nestvec.training.student import add_low_rank, cut, layer_list, mean_pool  # noqa: E402
 from nestvec.training.teacher import encode_corpus, nearest, to_device  # noqa: E402
+from nestvec.training.terms import Term  # noqa: E402
 
 pytestmark = pytest.mark.text
 
@@ -95,6 +96,8 @@ def test_a_rung_must_exist_and_a_loss_be_finite(teacher, corpus, special, studen
     source = Sampler(corpus, np.empty((200, 0), np.int32), special, Recipe(tokens=256, caps=(24,), short=12), seed=0)
     with pytest.raises(InputError, match="depth 3"):
         distill(teacher, student, source, Settings((Rung(3),), steps=1))
+    with pytest.raises(InputError, match="a term to learn from"):
+        distill(teacher, student, source, Settings((Rung(1),), steps=1, terms=(Term("score-kl@1", rungs=(2,)),)))
     with torch.no_grad():
         student.heads["1"].weight.fill_(float("nan"))
     with pytest.raises(NotFiniteError, match="step 1"):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import statistics
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Literal, cast
 
 from nestvec.core import Size
 from nestvec.core.errors import InputError
@@ -20,6 +21,10 @@ from nestvec.encoders.tokens import TruncationWarning
 
 _TEXTS = PARITY[:-1] * 2  # the last is longer than most windows, and would be most of the work
 _MANY = 64  # times the texts for depth 0, which is done with a few before a clock has moved
+_DIMS = (256, 128, 64)  # leading dimensions that are listed where no ladder names any
+_BITS = (16, 8, 4, 1)  # a dimension, what codecs offer
+
+Made = Literal["model", "slice", "closed", "distilled"]
 
 
 @dataclass(frozen=True)
@@ -27,24 +32,41 @@ class SizeRow:
     """One size of a model.
 
     Args:
-        size: depth and dim; ``full`` for all.
-        made: ``model`` for the model's own layers and dimensions; ``closed`` or ``distilled`` for a rung of a ladder.
-        vector_bytes: of one vector in float32.
+        size: depth and dim, and bits where they were asked for; ``full`` for all.
+        made: ``model`` for the whole model; ``closed`` or ``distilled`` for a rung of a ladder, by a formula or by
+            training; ``slice`` for layers and leading dimensions as they are, which nothing was fitted for.
+        dim: of a vector.
         model_bytes: of the weights that run, as they are held.
         speed: texts a second, as a multiple of the full model's; None where it was not measured.
-        figures: quality as the ladder has it, such as ``{"stsb": 0.787}``; empty where nobody measured.
+        figures: quality as the ladder has it, such as ``{"stsb": 0.787}``; see :class:`Rung`. Empty where nobody
+            measured.
     """
 
     size: Size
-    made: str
-    vector_bytes: int
+    made: Made
+    dim: int
     model_bytes: int
     speed: float | None
     figures: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def vector_bytes(self) -> int:
+        """Of one vector: float32, or of as many bits as the size has."""
+        return self.bytes_at(self.size.bits or 32)
+
+    def bytes_at(self, bits: int) -> int:
+        """Bytes of one vector at so many bits a dimension. Some codecs add a few of their own, a scale or a norm."""
+        return -(-self.dim * bits // 8)
+
     def to_json(self) -> dict[str, JSON]:
-        """A plain dict, the size as text."""
-        return {**asdict(self), "size": str(self.size), "figures": dict(self.figures)}
+        """A plain dict, the size as text, with the bytes of a vector at the usual numbers of bits."""
+        return {
+            **asdict(self),
+            "size": str(self.size),
+            "figures": dict(self.figures),
+            "vector_bytes": self.vector_bytes,
+            "vector_bytes_at": {str(bits): self.bytes_at(bits) for bits in (32, *_BITS)},
+        }
 
 
 def sizes(
@@ -54,10 +76,12 @@ def sizes(
     precision: Precision = "auto",
     repeats: int = 3,
     texts: Sequence[str] = _TEXTS,
+    only: Sequence[Size | str] = (),
 ) -> list[SizeRow]:
-    """Every depth of a model at its full dim, and every rung of its ladder at each of the dims it was made for.
+    """Every depth of a model, and every rung of its ladder at each of the dims it was made for.
 
-    Other dims work too. A depth with a rung is listed with it, and not as the bare layer.
+    A depth with a rung is listed with it, and not as the bare layer. The whole model is listed at the dims of the
+    ladder's rungs, or without a ladder at 256, 128 and 64. Other sizes work too: name them in ``only``.
 
     Args:
         model: an encoder, or what :meth:`TextEncoder.load` takes.
@@ -65,39 +89,65 @@ def sizes(
         precision: for a model that is not loaded yet.
         repeats: passes for the speed, which is the median of paired ratios; 0 to measure none.
         texts: what the speed is measured on.
+        only: the sizes to list; by default those above.
 
     Raises:
-        InputError: the model cannot be used, or ``texts`` is empty.
+        InputError: the model cannot be used, has no such size, or ``texts`` is empty.
     """
     if not texts:
         raise InputError("speed must be measured on at least one text, got none. Pass repeats=0 to measure none.")
     encoder = model if isinstance(model, TextEncoder) else TextEncoder.load(model, precision=precision, ladder=ladder)
-    full = encoder.at("full")
-    try:
-        deepest = encoder.layers
-    except InputError:
-        deepest = 0  # all layers or none
+    full = cast("TextEncoder", encoder.at(Size()))
+    speeds: dict[int | None, float | None] = {None: 1.0 if repeats else None}
     rows = []
-    for depth in [None, *range(deepest - 1, -1, -1)]:
+    for size in map(Size.parse, only) if only else _listed(full):
+        smaller = full.at(size)
+        depth = smaller.size.depth
+        if depth not in speeds:  # leading dimensions take no time
+            speeds[depth] = _speed(full, full.at(Size(depth=depth)), texts, repeats) if repeats else None
+        rung = full.ladder.rung(depth) if full.ladder and depth is not None else None
+        rows.append(
+            SizeRow(
+                size=smaller.size,
+                made=_made(full, smaller.size),
+                dim=smaller.space.dim,
+                model_bytes=_bytes(smaller),
+                speed=speeds[depth],
+                figures=_figures(rung.figures, smaller.size.dim) if rung else {},
+            )
+        )
+    return rows
+
+
+def _listed(full: TextEncoder) -> Iterator[Size]:
+    """Largest first; a depth that the model does not have is left out."""
+    ladder = full.ladder
+    try:
+        deepest = full.layers
+    except InputError:
+        deepest = 1  # all layers or none
+    fitted = {dim for rung in ladder.rungs for dim in rung.dims} if ladder else set(_DIMS)
+    for depth in (None, *range(deepest - 1, -1, -1)):
         try:
-            smaller = encoder.at(Size(depth=depth))
+            full.at(Size(depth=depth))
         except InputError:
             continue  # no table that can be read: this model has no depth 0
-        speed = 1.0 if depth is None and repeats else _speed(full, smaller, texts, repeats) if repeats else None
-        rung = encoder.ladder.rung(deepest if depth is None else depth) if encoder.ladder else None
-        full_dim = smaller.space.dim
-        rows += [
-            SizeRow(
-                size=Size(depth=depth, dim=None if dim == full_dim else dim),
-                made=rung.kind if rung and not (depth is None and dim == full_dim) else "model",
-                vector_bytes=4 * dim,
-                model_bytes=_bytes(smaller),
-                speed=speed,
-                figures=_figures(rung.figures, None if dim == full_dim else dim) if rung else {},
-            )
-            for dim in sorted({full_dim, *(rung.dims if rung else ())}, reverse=True)
-        ]
-    return rows
+        rung = ladder.rung(depth) if ladder and depth is not None else None
+        dims = fitted if depth is None else set(rung.dims) if rung else set()
+        yield Size(depth=depth)
+        yield from (Size(depth=depth, dim=dim) for dim in sorted(dims, reverse=True) if dim < full.space.dim)
+
+
+def _made(full: TextEncoder, size: Size) -> Made:
+    """Who made what is at that size: the rung of its depth, for all layers the ladder's rotation, or nobody."""
+    if size.depth is None and size.dim is None:
+        return "model"
+    if full.ladder is None:
+        return "slice"
+    if size.depth is None:
+        return "slice" if full.ladder.rotation(size.dim or full.space.dim) is None else "closed"
+    rung = full.ladder.rung(size.depth)
+    return rung.kind if rung else "slice"
 
 
 def _figures(figures: Mapping[str, float], dim: int | None) -> dict[str, float]:

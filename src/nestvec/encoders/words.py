@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,22 +14,28 @@ import numpy as np
 
 from nestvec.core.errors import InputError, MissingExtraError
 from nestvec.core.types import Float32, Int64, Matrix
+from nestvec.encoders.wordpiece import WordPiece
 
 Rows = Callable[[Int64[np.ndarray, " t"]], Float32[np.ndarray, "t r"]]
 """Token ids to their rows."""
 
 _SPACE = re.compile(r"[ \t\n\r]+")
 # What str.split() takes for space and a BERT tokenizer deletes, joining what stands around it.
-_DELETED = re.compile(r"[\x0b\x0c\x1c-\x1f\x85]")
+_DELETED = "\x0b\x0c\x1c\x1d\x1e\x1f\x85"
+# What a BERT pre-tokeniser makes of a word of plain letters, digits and signs: it parts at every sign.
+_PLAIN = re.compile(r"[!-~]+")
+_PARTS = re.compile(r"[0-9A-Za-z]+|[!-/:-@\[-`{-~]")
 _MOST_WORDS = 1 << 17  # remembered at most, then all are forgotten: 200 MB at 384 numbers a word
 _MOST_NUMBERS = 1 << 26  # … and that many numbers of their sums, for rows that are wide
 _MOST_CHARACTERS = 1 << 24  # … and that many characters of them, for texts whose words are long
 _COMMON = 2048  # the words met first are mostly the common ones: 84 % of English prose; these are counted, not copied
 _BLOCK = 256  # texts counted together
 _COPIED = 8  # texts whose rows are copied together: 0.5 MB, inside a core's cache; at 64 it is six times slower
-_PART = 512  # texts looked up while those before are summed
+_PART = 128  # texts looked up while those before are summed
 _LINE = 64  # words tokenised as one text
 _FEW = 1 << 12  # words below which counting does not pay
+_MANY = 512  # new words, for which it pays to copy the vocabulary, which takes as long as 1,000 to 3,000 words save
+_FEW_RUNS = 32  # below which numpy is called more cheaply run by run
 
 
 def open_tokenizer(path: Path) -> Any:
@@ -108,6 +114,10 @@ class TokenSums:
         self.tokenizer, self.rows, self.width = tokenizer, rows, width
         self.by_word = splits_at_spaces(tokenizer) if by_word is None else by_word
         self._lock = threading.Lock()
+        self._lowercase = bool(getattr(tokenizer.normalizer, "lowercase", False))
+        added = [token.content.lower() for token in tokenizer.get_added_tokens_decoder().values()]
+        self._added = re.compile("|".join(map(re.escape, added)) or "(?!)")  # the last matches nothing
+        self._pieces: WordPiece | None = None
         self._forget()
 
     def __call__(self, texts: Sequence[str]) -> tuple[Matrix, Float32[np.ndarray, " n"]]:
@@ -152,23 +162,60 @@ class TokenSums:
         """Numbers of the words of each text; those not met before are tokenised and summed."""
         if len(self._seen) > self._most or self._characters > _MOST_CHARACTERS:
             self._forget()
-        odd = any(map(_DELETED.search, texts))
+        odd = any(sign in text for sign in _DELETED for text in texts)
         split = [[word for word in _SPACE.split(text) if word] if odd else text.split() for text in texts]
         offsets = _ends([len(words) for words in split])
-        known = len(self._seen)
-        numbers = map(self._seen.__getitem__, itertools.chain.from_iterable(split))
-        ids = np.fromiter(numbers, np.int64, int(offsets[-1]))
-        fresh, self._seen.fresh = self._seen.fresh, []
-        if fresh:
-            self._characters += sum(map(len, fresh))
-            flat, ends = word_tokens(self.tokenizer, fresh)
-            if len(self._table) < len(self._seen):  # others may hold the old arrays, so they are not resized in place
-                room = max(1024, 2 * len(self._seen)) - known
-                self._table = np.concatenate([self._table[:known], np.empty((room, self.width), np.float32)])
-                self._tokens = np.concatenate([self._tokens[:known], np.empty(room, np.float32)])
-            self._table[known : len(self._seen)] = _segments(self.rows(flat), ends)
-            self._tokens[known : len(self._seen)] = np.diff(ends)
+        ids = self._numbers(split, int(offsets[-1]))
+        if self._seen.fresh:
+            self._learn()
         return ids, offsets
+
+    def _numbers(self, split: Iterable[Sequence[str]], count: int) -> Int64[np.ndarray, " w"]:
+        return np.fromiter(map(self._seen.__getitem__, itertools.chain.from_iterable(split)), np.int64, count)
+
+    def _learn(self) -> None:
+        """Sums of the words met just now. ``flow,`` is ``flow`` and a comma, which mostly were met before."""
+        fresh, self._seen.fresh = self._seen.fresh, []
+        first = len(self._seen) - len(fresh)
+        parts = [self._parts(word) for word in fresh]
+        joined = [i for i, some in enumerate(parts) if some and some != [fresh[i]]]
+        ends = _ends([len(parts[i]) for i in joined])
+        made_of = self._numbers((parts[i] for i in joined), int(ends[-1]))
+        lone, self._seen.fresh = self._seen.fresh, []  # parts that were not met as words; they come behind
+        self._characters += sum(map(len, fresh)) + sum(map(len, lone))
+        self._make_room(first)
+        plain = [i for i, some in enumerate(parts) if some == [fresh[i]]]
+        at = np.array([*(first + i for i in plain), *range(first + len(fresh), len(self._seen))], np.int64)
+        self._put(at, *self._plain_tokens([fresh[i] for i in plain] + lone))
+        odd = [i for i, some in enumerate(parts) if not some]
+        self._put(np.array(odd, np.int64) + first, *word_tokens(self.tokenizer, [fresh[i] for i in odd]))
+        at = np.array(joined, np.int64) + first
+        self._table[at] = run_sums(self._table[made_of], ends)
+        self._tokens[at] = _segments(self._tokens[made_of], ends)
+
+    def _put(self, at: Int64[np.ndarray, " w"], flat: Int64[np.ndarray, " t"], ends: Int64[np.ndarray, " w1"]) -> None:
+        """Note the sums of the words with the numbers ``at``."""
+        self._table[at], self._tokens[at] = run_sums(self.rows(flat), ends), np.diff(ends)
+
+    def _parts(self, word: str) -> list[str]:
+        """What the tokeniser parts a word into before it looks at letters, in its case; none where only it can tell."""
+        if not _PLAIN.fullmatch(word):
+            return []
+        parts: list[str] = _PARTS.findall(word.lower() if self._lowercase else word)
+        return [] if self._added.search(word.lower()) else parts
+
+    def _plain_tokens(self, words: Sequence[str]) -> tuple[Int64[np.ndarray, " t"], Int64[np.ndarray, " n1"]]:
+        """As :func:`word_tokens`, of words of one part each."""
+        if self._pieces is None and len(words) > _MANY:
+            self._pieces = WordPiece.of(self.tokenizer)
+        return _flat([self._pieces(word) for word in words]) if self._pieces else word_tokens(self.tokenizer, words)
+
+    def _make_room(self, known: int) -> None:
+        """Room for all words; others may hold the old arrays, so they are not resized in place."""
+        if len(self._table) < len(self._seen):
+            room = max(1024, 2 * len(self._seen)) - known
+            self._table = np.concatenate([self._table[:known], np.empty((room, self.width), np.float32)])
+            self._tokens = np.concatenate([self._tokens[:known], np.empty(room, np.float32)])
 
 
 class _Seen(dict[str, int]):
@@ -208,6 +255,24 @@ def segment_sums(
         for c in range(0, b - a, _COPIED):
             d = min(c + _COPIED, b - a)
             out[a + c : a + d] += _segments(table[some[ends[c] : ends[d]]], ends[c : d + 1] - ends[c])
+    return out
+
+
+def run_sums(rows: Float32[np.ndarray, "t r"], offsets: Int64[np.ndarray, " n1"]) -> Float32[np.ndarray, "n r"]:
+    """``out[i]`` = the sum of ``rows[offsets[i]:offsets[i + 1]]``, fast for many short runs.
+
+    First rows of all runs are added at once, then second ones; reduceat takes ten times as long for runs of three.
+    """
+    lengths = np.diff(offsets)
+    out = np.zeros((len(lengths), rows.shape[1]), np.float32)
+    left = np.flatnonzero(lengths)
+    step = 0
+    while len(left) > _FEW_RUNS:
+        out[left] += rows[offsets[left] + step]
+        step += 1
+        left = left[lengths[left] > step]
+    for i in left:
+        out[i] += rows[offsets[i] + step : offsets[i + 1]].sum(axis=0)
     return out
 
 

@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from nestvec.core.errors import InputError, MissingExtraError, NotFiniteError
-from nestvec.objectives.embedding import EmbeddingMatch
-from nestvec.objectives.scores import ScoreKL
 from nestvec.training.sampling import Rows, by_length
 from nestvec.training.student import Student
 from nestvec.training.teacher import Teacher, to_device
+from nestvec.training.terms import STARBUCKS, Term
 
 try:
     import torch
@@ -66,9 +65,7 @@ class Settings:
         decay: weight decay of layers.
         warm_up: part of the run in which rates rise.
         accumulate: batches in a step.
-        match: weight of the embedding term.
-        rank_by: weight of the score term.
-        temperature: of the score term.
+        terms: what the loss of a rung is made of; each rung must have one.
         report_every: seconds between two calls of ``report``.
 
     Source: Zhuang et al. 2024, sec. 3.1 (arXiv:2410.13230), for the fixed rungs summed in each step.
@@ -83,9 +80,7 @@ class Settings:
     decay: float = 0.01
     warm_up: float = 0.03
     accumulate: int = 1
-    match: float = 3.0
-    rank_by: float = 1.0
-    temperature: float = 0.05
+    terms: tuple[Term, ...] = STARBUCKS
     report_every: float = 60.0
 
 
@@ -133,8 +128,7 @@ def rung_losses(
     if student.table is not None:
         plain = [(ids, mask & ~torch.isin(ids, special)) for ids, mask in rows]
         bag = torch.cat([student.table.bag(ids, mask) for ids, mask in plain])
-    match, rank_by = EmbeddingMatch(), ScoreKL(settings.temperature)
-    own = torch.eye(len(teacher_vectors), dtype=torch.bool, device=teacher_vectors.device)
+    made = [(term, term.loss()) for term in settings.terms]
     losses = {}
     for rung in settings.rungs:
         if rung.depth:
@@ -142,12 +136,15 @@ def rung_losses(
         else:
             assert bag is not None and student.table is not None  # noqa: S101, PT018  # rungs were checked
             vectors = student.table.vectors(bag, rung.rank)
+        alike = teacher_vectors
         if rung.dim is not None:
-            vectors = (vectors @ rotation if rotation is not None else vectors)[:, : rung.dim]
-        loss = settings.rank_by * rank_by(vectors, vectors, teacher_vectors, teacher_vectors, ignore=own)
-        if rung.dim is None:
-            loss = loss + settings.match * match(vectors, teacher_vectors)
-        losses[f"L{rung.depth}-d{rung.dim or 'all'}-r{rung.rank or 'all'}"] = rung.weight * loss
+            vectors, alike = ((x if rotation is None else x @ rotation)[:, : rung.dim] for x in (vectors, alike))
+        terms = [
+            term.weight * loss(vectors, teacher_vectors, alike)
+            for term, loss in made
+            if term.is_for(rung.depth, rung.dim)
+        ]
+        losses[f"L{rung.depth}-d{rung.dim or 'all'}-r{rung.rank or 'all'}"] = rung.weight * sum(terms[1:], terms[0])
     return losses
 
 
@@ -170,7 +167,7 @@ def distill(  # noqa: PLR0913  # four parts that any run has, and five that one 
         report: called every ``report_every`` seconds and at the end, with the mean losses since the last call.
 
     Raises:
-        InputError: a rung has a depth that the student has not.
+        InputError: a rung has a depth that the student has not, or no term is for it.
         NotFiniteError: the loss is NaN or infinite.
     """
     _check_rungs(student, settings)
@@ -240,6 +237,8 @@ def _check_rungs(student: Student, settings: Settings) -> None:
     for rung in settings.rungs:
         if rung.depth not in student.depths and not (rung.depth == 0 and student.table is not None):
             raise InputError(f"a rung must be one that the student has, got depth {rung.depth} of {student.depths}.")
+        if not any(term.is_for(rung.depth, rung.dim) for term in settings.terms):
+            raise InputError(f"a rung must have a term to learn from, got none of {settings.terms} for {rung}.")
 
 
 def _check_finite(means: dict[str, float], progress: Progress) -> None:

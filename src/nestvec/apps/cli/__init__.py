@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from nestvec import __version__
-from nestvec.apps.cli import config, doctor, exporting, fitting, indexing, keeping, searching
+from nestvec.apps.cli import config, doctor, exporting, fitting, indexing, keeping, searching, sizing
 from nestvec.apps.cli.errors import Command, Program
 
 app = typer.Typer(
@@ -41,6 +41,7 @@ for _command in (
     keeping.repair,
     exporting.export,
     fitting.fit,
+    sizing.sizes,
     doctor.doctor,
     doctor.parity,
 ):

@@ -94,6 +94,7 @@ COMMANDS = (
     "repair",
     "export",
     "fit",
+    "sizes",
     "parity",
 )
 """Those that take settings."""
