@@ -72,7 +72,21 @@ METRICS = Catalog(
 )
 """Metrics by versioned name. Those of one module share one form: see the guide."""
 
+GEOMETRY = Catalog(
+    "nestvec.metrics",
+    (
+        ("rankme@1", "spectrum:rankme"),
+        ("participation_ratio@1", "spectrum:participation_ratio"),
+        ("isoscore@1", "spectrum:isoscore"),
+        ("stable_rank@1", "spectrum:stable_rank"),
+        ("average_cosine@1", "spectrum:average_cosine"),
+        ("uniformity@1", "uniformity:uniformity"),
+    ),
+)
+"""Figures of a cloud of vectors: ``figure(x) -> float`` for ``[n, d]``. What is good depends on the figure."""
+
 __all__ = [
+    "GEOMETRY",
     "METRICS",
     "TYPICAL_SPREAD",
     "Friedman",

@@ -16,7 +16,19 @@ from typing import Annotated
 import typer
 
 from nestvec import __version__
-from nestvec.apps.cli import config, doctor, exporting, fitting, indexing, keeping, searching, sizing
+from nestvec.apps.cli import (
+    config,
+    diagnosing,
+    doctor,
+    exporting,
+    fitting,
+    indexing,
+    keeping,
+    likeness,
+    limits,
+    searching,
+    sizing,
+)
 from nestvec.apps.cli.errors import Command, Program
 
 app = typer.Typer(
@@ -42,6 +54,10 @@ for _command in (
     exporting.export,
     fitting.fit,
     sizing.sizes,
+    diagnosing.diagnose,
+    likeness.similar_models,
+    limits.needle,
+    limits.capacity,
     doctor.doctor,
     doctor.parity,
 ):

@@ -95,6 +95,10 @@ COMMANDS = (
     "export",
     "fit",
     "sizes",
+    "diagnose",
+    "similar-models",
+    "needle",
+    "capacity",
     "parity",
 )
 """Those that take settings."""

@@ -60,7 +60,13 @@ class HnswGraph:
 
     @classmethod
     def build(
-        cls, values: ArrayLike, *, rows: Int64[np.ndarray, " n"], links: int = 32, width: int = 100, seed: int = 0
+        cls,
+        values: ArrayLike,
+        *,
+        rows: Int64[np.ndarray, " n"],
+        links: int = 32,
+        width: int = 100,
+        seed: int | None = 0,
     ) -> HnswGraph:
         """Build over ``values`` ``[n, d]`` with row ids ``rows`` ``[n]``.
 
@@ -72,7 +78,8 @@ class HnswGraph:
             rows: the row id of each vector.
             links: ``M`` of the paper; twice as many in the lowest layer.
             width: ``efConstruction`` of the paper.
-            seed: of the shuffle. Insertion runs in several threads, so two builds are alike, not equal.
+            seed: of the shuffle; None to insert in the order given, which is for measuring what order does. Insertion
+                runs in several threads, so two builds are alike, not equal.
 
         Raises:
             MissingExtraError: faiss is not installed.
@@ -85,7 +92,7 @@ class HnswGraph:
         if len(rows) != len(values):
             raise InputError(f"rows must name each of the {len(values)} vectors, got {len(rows)} row ids.")
         faiss = _faiss()
-        order = np.random.default_rng(seed).permutation(len(values))
+        order = np.arange(len(values)) if seed is None else np.random.default_rng(seed).permutation(len(values))
         index = faiss.IndexHNSWFlat(values.shape[1], links, faiss.METRIC_INNER_PRODUCT)
         index.hnsw.efConstruction = width
         if len(values):

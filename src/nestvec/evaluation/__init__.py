@@ -1,0 +1,1 @@
+"""Measures with confidence: tasks, comparisons, and diagnostics that need no labels."""
