@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks._workload import (
+    DIM,
     SETTINGS,
     BrokenPromiseError,
     Difference,
@@ -150,6 +151,15 @@ def _merge(store: Store) -> None:
         apply(store, FIRST)
 
 
+def _resize(store: Store) -> None:
+    def values(rids: np.ndarray) -> np.ndarray:
+        with store.read() as snapshot:
+            rows = [record.metadata for record in snapshot.records(rids)]
+        return np.stack([vector((row["batch"], row["row"]))[: DIM // 2] for row in rows])  # type: ignore[arg-type]
+
+    store.rewrite({"arrays": {"dense": DIM // 2}}, {"dense": values})
+
+
 def operations() -> list[Operation]:
     """One of each kind."""
     old = state_after(FIRST - 1)
@@ -166,6 +176,9 @@ def operations() -> list[Operation]:
     def put(store: Store) -> None:
         store.put_derived("index", b"new" * 100, {})
 
+    def change(store: Store) -> None:
+        store.change_settings({**SETTINGS, "note": "changed"})
+
     fewer = {name: row for name, row in old.items() if name not in ("r2-0", "r1-1")}
     replaced = after(old, FIRST)
     return [
@@ -175,6 +188,8 @@ def operations() -> list[Operation]:
         Operation("remove", old, fewer, _prepare, _with_store(remove)),
         Operation("merge", old, replaced, _prepare, _with_store(_merge)),
         Operation("compact", old, old, _prepare, _with_store(lambda s: s.compact())),
+        Operation("settings", old, old, _prepare, _with_store(change)),
+        Operation("resize", old, old, _prepare, _with_store(_resize)),
         Operation("derived", old, old, _prepare, _with_store(put)),
     ]
 

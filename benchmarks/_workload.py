@@ -102,7 +102,8 @@ def compare(snapshot: Snapshot, model: Model) -> Difference:
     rids = np.array([by_id[name][0] for name in common], np.int64)
     if common:
         vectors = snapshot.vectors("dense", rids)
-        bad = (vectors != np.stack([vector(model[name]) for name in common])).any(axis=1)
+        dim = int(snapshot.state.settings["arrays"]["dense"])  # type: ignore[index,call-overload]  # JSON
+        bad = (vectors != np.stack([vector(model[name])[:dim] for name in common])).any(axis=1)
         out.wrong += [f"vector {common[i]}" for i in np.flatnonzero(bad)]
     if out.none:
         _compare_ways(snapshot, model, {name: by_id[name][0] for name in common}, out)

@@ -30,7 +30,7 @@ def test_five_hundred_kills_lose_nothing_and_double_nothing(tmp_path, seed):
 
 def test_dying_at_any_point_of_any_operation_leaves_the_old_or_the_new_state(tmp_path):
     counts = drive("points", tmp_path)
-    assert set(counts) == {"create", "add", "replace", "remove", "merge", "compact", "derived"}
+    assert set(counts) == {"create", "add", "replace", "remove", "merge", "compact", "settings", "resize", "derived"}
     assert min(counts.values()) >= 5
     assert sum(counts.values()) >= 80
 

@@ -50,10 +50,25 @@ def make(path: Path) -> None:
         store.put_derived("index", b"\x00\x01derived" * 10, {"kind": "test"})
 
 
+def make_resized(path: Path) -> None:
+    """The same, turned to half its dims afterwards, and then to other settings."""
+    make(path)
+    with Store.open(path, write=True) as store:
+
+        def half(rids: np.ndarray) -> np.ndarray:
+            with store.read() as snapshot:
+                return snapshot.vectors("dense", rids)[:, :4]
+
+        store.rewrite({"arrays": {"dense": 4}, "note": "resized"}, {"dense": half})
+        store.change_settings({"arrays": {"dense": 4}, "note": "settled"})
+        store.put_derived("index", b"of the new vectors", {})
+
+
 if __name__ == "__main__":
-    target = HERE / f"v{FORMAT}"
-    if target.exists():
-        sys.exit(f"{target} is there; a golden collection is made once")
-    make(target)
-    shutil.rmtree(target / "quarantine")  # empty, and git does not keep empty folders
-    (target / "writer.lock").unlink()
+    for target, how in ((HERE / f"v{FORMAT}", make), (HERE / "resized", make_resized)):
+        if target.exists():
+            sys.stderr.write(f"{target} is there; a golden collection is made once\n")
+            continue
+        how(target)
+        shutil.rmtree(target / "quarantine")  # empty, and git does not keep empty folders
+        (target / "writer.lock").unlink()

@@ -50,6 +50,21 @@ def test_it_verifies_and_holds_what_was_put_in(golden):
         assert store.get_derived("index")[0] == b"\x00\x01derived" * 10
 
 
+def test_one_that_was_resized_opens_at_its_size_and_grows(tmp_path):
+    shutil.copytree(HERE / "resized", tmp_path / "c")
+    with Store.open(tmp_path / "c", write=True) as store:
+        assert store.settings == {"arrays": {"dense": 4}, "note": "settled", "generation": 1}
+        assert [(v.version, v.what, v.count) for v in store.versions()] == [(7, "resize", 11), (8, "settings", 11)]
+        with store.read() as snapshot:
+            assert {r.id: r for r in snapshot.get(list(EXPECTED))} == EXPECTED
+            found = snapshot.find(["id 0", "id 11"])
+            rids = np.array([found["id 0"], found["id 11"]])
+            wanted = np.concatenate([make.vectors(0, 1), make.vectors(11, 12)])[:, :4]
+            assert (snapshot.vectors("dense", rids) == wanted).all()
+        store.commit(make.records(20, 21), {"dense": make.vectors(20, 21)[:, :4]})
+    assert verify(tmp_path / "c").ok
+
+
 def test_it_can_be_written_to(golden):
     with Store.open(golden, write=True) as store:
         assert store.commit(make.records(10, 12), {"dense": make.vectors(10, 12)}, commit_id="fifth").repeated

@@ -51,9 +51,17 @@ class Catalog:
         Raises:
             UnknownNameError: there is none; the nearest name is offered.
         """
+        self.require(name)
+        module, _, attribute = self._members[name].partition(":")
+        return getattr(importlib.import_module(f"{self.family}.{module}"), attribute)
+
+    def require(self, name: str) -> None:
+        """Return if there is a part called ``name``; nothing is imported.
+
+        Raises:
+            UnknownNameError: there is none; the nearest name is offered.
+        """
         if name not in self._members:
             near = difflib.get_close_matches(name, self._members, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(self._members)) or 'none'}."
             raise UnknownNameError(f"unknown name {name!r} in {self.family}; {hint}")
-        module, _, attribute = self._members[name].partition(":")
-        return getattr(importlib.import_module(f"{self.family}.{module}"), attribute)

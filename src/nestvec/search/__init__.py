@@ -1,8 +1,25 @@
-"""Finding the best rows for a query: exact search, graphs, the choice between them, and the Collection."""
+"""Finding the best rows for a query: exact search, codes, graphs, the choice between them, and the Collection."""
 
+from nestvec.search.codes import CodesReport
 from nestvec.search.collection import Collection
 from nestvec.search.flat import Flat
+from nestvec.search.funnel import Funnel
 from nestvec.search.indexing import IndexReport, Survey
+from nestvec.search.resizing import Resized
 from nestvec.search.result import Result
+from nestvec.search.twostage import TwoStage, tune
+from nestvec.search.warning import IndexWarning
 
-__all__ = ["Collection", "Flat", "IndexReport", "Result", "Survey"]
+__all__ = [
+    "CodesReport",
+    "Collection",
+    "Flat",
+    "Funnel",
+    "IndexReport",
+    "IndexWarning",
+    "Resized",
+    "Result",
+    "Survey",
+    "TwoStage",
+    "tune",
+]

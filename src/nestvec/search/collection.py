@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, cast
@@ -20,15 +21,18 @@ from nestvec.core.size import Size
 from nestvec.core.space import Space
 from nestvec.core.types import JSON
 from nestvec.core.vectors import Vectors
-from nestvec.encoders import load
 from nestvec.inputs import Fields, Limits
 from nestvec.search.answers import Ranking, answer
-from nestvec.search.finder import TARGET, Finder, GraphReport
+from nestvec.search.codes import CodesReport
+from nestvec.search.coding import choose
+from nestvec.search.encoding import at_size, fitting, load_at, open_encoder
+from nestvec.search.finder import Finder, GraphReport
 from nestvec.search.indexing import Indexing, IndexReport, Item, Progress, Source, Survey, from_items, from_sources
+from nestvec.search.resizing import Counts, Moved, Resized, recode, revector, settings_for
 from nestvec.search.result import Result
-from nestvec.search.settings import ARRAY, Settings, as_searched
+from nestvec.search.settings import ARRAY, RECALL, Settings, as_searched
 from nestvec.search.upkeep import describe, encode_missing
-from nestvec.store import Compaction, Repair, Store, Verification, Version, repair, verify
+from nestvec.store import Compaction, Repair, Snapshot, Store, Verification, Version, repair, verify
 
 Where = Mapping[str, JSON]
 Mode = Literal["dense", "lexical"]
@@ -46,14 +50,11 @@ class Collection:
 
     def __init__(self, store: Store, *, encoder: Encoder | str | Path | None) -> None:
         self._store = store
-        self.settings = Settings.from_json(store.settings)
-        self._encoder: Encoder | None = None
+        self._taken: tuple[Mapping[str, JSON], Settings] = (store.settings, Settings.from_json(store.settings))
         self._source = self.settings.source if encoder is None else encoder
-        self._finder = Finder(self.settings.space.dim)
+        self._encoder = fitting(encoder, self.settings) if isinstance(encoder, Encoder) else None
+        self._finder = Finder(store)
         self._lock = threading.RLock()
-        if isinstance(encoder, Encoder):
-            self.settings.space.require(encoder.space)
-            self._encoder = encoder
 
     @classmethod
     def create(
@@ -65,8 +66,10 @@ class Collection:
         budget: int | None = None,
         overlap: int = _OVERLAP,
         size: Size | str | None = None,
+        codec: str | None = None,
+        recall: float = RECALL,
     ) -> Collection:
-        """Make an empty collection and open it for writing. What is given here is pinned for good.
+        """Make an empty collection and open it for writing. What is given here holds until a :meth:`resize`.
 
         Args:
             path: a new or empty folder.
@@ -75,26 +78,37 @@ class Collection:
             space: only with ``encoder=None``.
             budget: tokens a passage may have; None for as many as the encoder can see, 0 to never split records.
             overlap: tokens that two passages share where a section had to be cut.
-            size: of the vectors, such as ``L3-d128``; None for that of the encoder.
+            size: of the vectors, such as ``L3-d128-b1``; None for that of the encoder. With fewer than 32 bits a
+                search scans codes in memory and scores the best of them by the vectors on the disk.
+            codec: what makes the codes, by its name in the catalogue; None for the default of so many bits.
+            recall: share of the ten nearest rows that a search through codes must find; it is measured.
 
         Raises:
             InputError: encoder and space are both given or both missing; the budget exceeds the encoder's window; the
-                encoder has no such size.
+                encoder has no such size; there is no codec of so many bits.
             MissingExtraError: the encoder needs a library that is not installed.
             StoreError: the folder has something in it, or cannot be written.
         """
         if (encoder is None) == (space is None):
             raise InputError("a collection must have either an encoder or a space, got both or neither.")
+        asked, coding = choose(size if size is not None else getattr(encoder, "size", None), codec)
         kind, source, window = None, "", 0
         if encoder is not None:
-            encoder = _sized(encoder, size) if isinstance(encoder, Encoder) else load(encoder, size=size or "full")
+            if not isinstance(encoder, Encoder):
+                encoder = load_at(encoder, asked)
+            elif size is not None:
+                encoder = at_size(encoder, asked)
             space, window = encoder.space, encoder.window
             kind, source = str(getattr(encoder, "kind", "custom")), str(getattr(encoder, "source", ""))
+        elif replace(asked, bits=None) not in (Size(), Size(dim=cast(Space, space).dim)):
+            raise InputError(f"size must be bits alone, as in b1, for vectors that are brought along, got {asked}.")
         budget = window if budget is None else budget
         if not 0 <= budget <= max(window, 0):
             raise InputError(f"budget must be 0 to {window}, which is what the encoder can see, got {budget}.")
-        pinned = str(getattr(encoder, "size", None) or Size())
-        settings = Settings(cast(Space, space), kind, source, budget, min(overlap, max(0, budget // 2 - 1)), pinned)
+        pinned = str(replace(getattr(encoder, "size", None) or Size(), bits=asked.bits))
+        overlap = min(overlap, max(0, budget // 2 - 1))
+        name = coding.codec if coding else None
+        settings = Settings(cast(Space, space), kind, source, budget, overlap, pinned, name, recall)
         return cls(Store.create(path, settings=settings.to_json()), encoder=encoder)
 
     @classmethod
@@ -154,6 +168,11 @@ class Collection:
         return self._store.path
 
     @property
+    def settings(self) -> Settings:
+        """What it is: as it was opened, or as the last search found it after a resize."""
+        return self._taken[1]
+
+    @property
     def space(self) -> Space:
         """The space of its vectors."""
         return self.settings.space
@@ -180,13 +199,23 @@ class Collection:
                         f"{self.path} must be opened with encoder= to encode anything: it was made with vectors, "
                         "or with an encoder that has no name."
                     )
-                encoder = load(cast("str | Path", self._source), size=self.settings.size)
-                if encoder.space.fingerprint != self.space.fingerprint and self.settings.size != "full":
-                    # it may have been made before nestvec came with a ladder for that model
-                    encoder = load(cast("str | Path", self._source), size=self.settings.size, ladder=None)
-                self.space.require(encoder.space)
-                self._encoder = encoder
+                if isinstance(self._source, Encoder):
+                    self._encoder = fitting(self._source, self.settings)
+                else:
+                    self._encoder = open_encoder(self._source, self.settings)
             return self._encoder
+
+    def _follow(self, snapshot: Snapshot) -> Settings:
+        """The settings of a snapshot, taken over where they are not those of the one before."""
+        told, settings = self._taken
+        if told == snapshot.state.settings:
+            return settings
+        settings = Settings.from_json(snapshot.state.settings)
+        with self._lock:
+            if settings.space.fingerprint != self.space.fingerprint:
+                self._encoder = None
+            self._taken = (snapshot.state.settings, settings)
+        return settings
 
     # ------------------------------------------------------------------ putting in
 
@@ -210,7 +239,9 @@ class Collection:
         with self._lock:
             if vectors is not None:
                 return self._add_vectors(records, vectors)
-            return Indexing(self._store, self.settings, self.encoder).run(from_items(records))
+            report = Indexing(self._store, self.settings, self.encoder).run(from_items(records))
+            self._refresh_codes()
+            return report
 
     def _add_vectors(self, records: Iterable[Item], vectors: Vectors) -> IndexReport:
         self.space.require(vectors.space)
@@ -219,6 +250,7 @@ class Collection:
         if len(rows) != len(vectors):
             raise InputError(f"there must be one vector a record, got {len(vectors)} and {len(rows)}. {report.read}")
         done = self._store.commit(rows, {ARRAY: as_searched(vectors.values, self.space)})
+        self._refresh_codes()
         report.encoded, report.removed, report.commits = done.added, done.removed, 1
         report.seconds = time.monotonic() - start
         return report
@@ -247,7 +279,8 @@ class Collection:
         with self._lock:
             indexing = Indexing(self._store, self.settings, self.encoder)
             report = indexing.run(from_sources(source, limits=limits, fields=fields), prune=prune, progress=progress)
-            self._finder.refresh_graph(self._store)
+            self._refresh_codes()
+            self._finder.refresh_graph()
             return report
 
     def survey(
@@ -315,17 +348,26 @@ class Collection:
         if mode not in ("dense", "lexical"):
             raise InputError(f"mode must be 'dense' or 'lexical', got {mode!r}.")
         condition = parse_filter(where) if where else None
-        vectors = as_searched(self.encoder.encode_query(queries).values, self.space) if mode == "dense" else None
-        with self._store.read() as snapshot:
+        tried = ""
+        while True:
+            made = self.encoder.encode_query(queries) if mode == "dense" else None
+            with self._store.read() as snapshot:
+                space = self._follow(snapshot).space
+                if made is not None and made.space.fingerprint != space.fingerprint:
+                    if tried == space.fingerprint:
+                        space.require(made.space)
+                    tried = space.fingerprint
+                    continue  # the collection was resized since the queries were encoded
 
-            def rank(n: int) -> list[Ranking]:
-                if vectors is None:
-                    return [snapshot.match(query, n, where=condition) for query in queries]
-                hits = self._finder.find(self._store, snapshot, vectors, n, condition)
-                rows = zip(hits.ids.tolist(), hits.scores.tolist(), strict=True)
-                return [list(zip(*row, strict=True)) for row in rows]
+                def rank(n: int, vectors: Vectors | None = made, snapshot: Snapshot = snapshot) -> list[Ranking]:
+                    if vectors is None:
+                        return [snapshot.match(query, n, where=condition) for query in queries]
+                    values = as_searched(vectors.values, vectors.space)
+                    hits = self._finder.find(snapshot, values, n, condition)
+                    rows = zip(hits.ids.tolist(), hits.scores.tolist(), strict=True)
+                    return [list(zip(*row, strict=True)) for row in rows]
 
-            return answer(snapshot, rank, k, per_document=per_document)
+                return answer(snapshot, rank, k, per_document=per_document)
 
     def find(self, queries: Vectors, k: int = 10, *, where: Where | None = None) -> Hits:
         """The ``k`` nearest rows to each vector, as row ids: what an evaluation or another program wants.
@@ -333,11 +375,12 @@ class Collection:
         Raises:
             SpaceMismatchError: the queries are of another space.
         """
-        self.space.require(queries.space)
         condition = parse_filter(where) if where else None
         with self._store.read() as snapshot:
-            values = as_searched(queries.values, self.space)
-            return self._finder.find(self._store, snapshot, values, k, condition)
+            space = self._follow(snapshot).space
+            space.require(queries.space)
+            values = as_searched(queries.values, space)
+            return self._finder.find(snapshot, values, k, condition)
 
     def get(self, ids: str | Sequence[str]) -> list[Record]:
         """The records with these ids, in this order.
@@ -367,6 +410,7 @@ class Collection:
             NotFoundError: one of them is not there.
         """
         with self._store.read() as snapshot:
+            self._follow(snapshot)
             snapshot.get(ids)  # names the id that is missing
             found = snapshot.find(ids)
             rids = np.array([found[id_] for id_ in ids], np.int64)
@@ -374,7 +418,7 @@ class Collection:
 
     # ------------------------------------------------------------------ keeping
 
-    def build_graph(self, *, recall: float = TARGET) -> GraphReport:
+    def build_graph(self, *, recall: float = RECALL) -> GraphReport:
         """Build, or build again, a graph that answers in less time than a scan of everything, at a measured recall.
 
         Args:
@@ -384,7 +428,66 @@ class Collection:
             MissingExtraError: faiss is not installed.
         """
         with self._lock:
-            return self._finder.build_graph(self._store, recall=recall)
+            return self._finder.build_graph(recall=recall)
+
+    def resize(
+        self, size: Size | str, *, codec: str | None = None, recall: float | None = None, progress: Moved | None = None
+    ) -> Resized:
+        """Turn the collection to another size, in place.
+
+        Where only bits, codec or recall change, only codes are made anew. With another depth or dim all vectors are
+        replaced: cut where the encoder gives the same by cutting, else encoded again from the stored texts. Readers
+        see the old vectors until the new ones are all there, and then those; a stop in between leaves the old ones.
+        Versions from before a change of vectors cannot be opened afterwards, and a graph has to be built again.
+
+        Args:
+            size: such as ``L3-d128-b1``; what it leaves out is turned fully up.
+            codec: as in :meth:`create`.
+            recall: as in :meth:`create`; None to leave it.
+            progress: called while vectors are replaced.
+
+        Raises:
+            InputError: the encoder has no such size, or there is none; there is no codec of so many bits.
+            DiskError: nothing was changed.
+        """
+        with self._lock:
+            start, old = time.monotonic(), self.settings
+            self._store.writer  # noqa: B018  # says so now if it is open for reading
+            asked, coding = choose(size, codec)
+            name, recall = coding.codec if coding else None, old.recall if recall is None else recall
+            encoder = self._other_encoder(asked)
+            new = settings_for(old, asked, name, recall, encoder)
+            counts = Counts()
+            if encoder is None:
+                recode(self._store, old, new)
+            else:
+                counts = revector(self._store, old, new, encoder, progress)
+            with self._store.read() as snapshot:
+                self._follow(snapshot)
+                version = snapshot.version
+            if encoder is not None:
+                self._encoder = encoder
+            codes = self._refresh_codes()
+            seconds = time.monotonic() - start
+            return Resized(new.size, new.codec, version, counts.encoded, counts.cut, seconds, codes)
+
+    def _other_encoder(self, asked: Size) -> Encoder | None:
+        """The encoder at another depth or dim; None if that is the one that the collection has."""
+        turned = replace(asked, bits=None)
+        if turned == self.settings.encoded:
+            return None
+        if not self._source:
+            if turned in (Size(), Size(dim=self.space.dim)):
+                return None
+            raise InputError(
+                f"only bits can be changed in {self.path}, whose vectors were brought along, got {str(asked)!r}. "
+                "Open it with the encoder that made them to change depth or dim."
+            )
+        found = at_size(self._source, turned) if isinstance(self._source, Encoder) else load_at(self._source, turned)
+        return None if found.space.fingerprint == self.space.fingerprint else found
+
+    def _refresh_codes(self) -> CodesReport | None:
+        return self._finder.refresh_codes(self.settings.coding, target=self.settings.recall)
 
     def versions(self) -> list[Version]:
         """The versions that can be opened, oldest first."""
@@ -394,7 +497,8 @@ class Collection:
         """Give back the space of what was deleted or replaced; older versions cannot be opened afterwards."""
         with self._lock:
             done = self._store.compact()
-            self._finder.refresh_graph(self._store)
+            self._refresh_codes()
+            self._finder.refresh_graph()
             return done
 
     def verify(self, *, quick: bool = False) -> Verification:
@@ -423,20 +527,12 @@ class Collection:
                 made = encode_missing(collection._store, collection.encoder)  # noqa: SLF001  # its own class
             done.actions.append(f"{made} rows were encoded again")
             done.missing.pop(ARRAY)
+        with cls.open(path, write=True) as collection:
+            collection._refresh_codes()  # noqa: SLF001  # its own class
         return done
 
     def info(self) -> dict[str, JSON]:
         """What it is and how large, as plain data."""
+        with self._store.read() as snapshot:
+            self._follow(snapshot)
         return describe(self._store, self.settings, self._finder)
-
-
-def _sized(encoder: Encoder, size: Size | str | None) -> Encoder:
-    """An encoder at a size; itself where none is asked for."""
-    if size is None:
-        return encoder
-    at = getattr(encoder, "at", None)
-    if at is None:
-        if Size.parse(size) == Size():
-            return encoder
-        raise InputError(f"size must be left out for an encoder that has one size only, got {str(size)!r}.")
-    return cast(Encoder, at(size))

@@ -15,21 +15,16 @@ from nestvec.core.filters import Filter
 from nestvec.core.hits import Hits
 from nestvec.core.types import JSON, Float32, Int64
 from nestvec.search.backends.faiss import HnswGraph
-from nestvec.search.flat import Flat
+from nestvec.search.codes import Codes, CodesReport, flat_over
+from nestvec.search.coding import Coding
 from nestvec.search.graph import STALE, Graph, Routed, tune
-from nestvec.search.settings import ARRAY
+from nestvec.search.warning import IndexWarning
 from nestvec.store import Snapshot, Store
 from nestvec.store.snapshot import State
 
 GRAPH = "graph"
-TARGET = 0.99
-"""Recall asked of a graph where nothing else is said."""
 _FILTERS = 16  # results of filters that are kept, 8 bytes a row each; a filter costs a read of all metadata
 _GRAPH_FROM = 5_000  # rows; below it a scan takes less than a millisecond and reading the graph file costs more
-
-
-class IndexWarning(UserWarning):
-    """An index could not be used, and exact search took its place: slower, and the same answers or better."""
 
 
 @dataclass(frozen=True)
@@ -59,31 +54,30 @@ class Finder:
     """Searches a collection's vectors, keeping what can be kept from one search to the next.
 
     Args:
-        dim: ``d``.
+        store: where they are.
     """
 
-    def __init__(self, dim: int) -> None:
-        self._dim = dim
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.codes = Codes(store)
         self._lock = threading.RLock()
         self._view: tuple[State, Routed] | None = None
         self._graph: Graph | None = None
         self._graph_seen = -1  # the version at which the graph file was last looked for
         self._allowed: OrderedDict[tuple[State, Filter], Int64[np.ndarray, " m"]] = OrderedDict()
 
-    def find(
-        self, store: Store, snapshot: Snapshot, queries: Float32[np.ndarray, "q d"], k: int, where: Filter | None
-    ) -> Hits:
+    def find(self, snapshot: Snapshot, queries: Float32[np.ndarray, "q d"], k: int, where: Filter | None) -> Hits:
         """The ``k`` best rows of a snapshot for each query, of those that meet the filter."""
         allow = None if where is None else self._select(snapshot, where)
-        return self.view(store, snapshot).search(queries, k, allow=allow)
+        return self.view(snapshot).search(queries, k, allow=allow)
 
-    def view(self, store: Store, snapshot: Snapshot) -> Routed:
+    def view(self, snapshot: Snapshot) -> Routed:
         """The searcher over one snapshot."""
         state = snapshot.state
         with self._lock:
             if self._view is None or self._view[0] is not state:
-                flat = Flat(snapshot.segments(ARRAY), self._dim, state.dead)
-                self._view = state, Routed(flat, self._usable_graph(store, state))
+                flat = flat_over(snapshot)
+                self._view = state, Routed(flat, self._usable_graph(state), self.codes.over(flat))
                 self._allowed.clear()
             return self._view[1]
 
@@ -100,68 +94,77 @@ class Finder:
                 self._allowed.popitem(last=False)
         return allow
 
-    def _usable_graph(self, store: Store, state: State) -> Graph | None:
-        if state.count < _GRAPH_FROM or self._graph_seen == state.version:
+    def _usable_graph(self, state: State) -> Graph | None:
+        if state.count < _GRAPH_FROM:
+            return None
+        if self._graph_seen == state.version:
             return self._graph
         self._graph_seen = state.version
         try:
-            kept = store.get_derived(GRAPH)
+            kept = self._store.get_derived(GRAPH)
             self._graph = HnswGraph.from_bytes(kept[0]) if kept else None
         except (CorruptError, FormatError, MissingExtraError) as cause:
             self._graph = None
             warnings.warn(
-                f"the graph of {store.path} cannot be used, so every row is searched: {cause}",
+                f"the graph of {self._store.path} cannot be used, so every row is searched: {cause}",
                 IndexWarning,
                 stacklevel=2,
             )
         return self._graph
 
-    # ------------------------------------------------------------------ the graph
+    # ------------------------------------------------------------------ codes and the graph
 
-    def build_graph(self, store: Store, *, recall: float) -> GraphReport:
+    def refresh_codes(self, coding: Coding | None, *, target: float) -> CodesReport | None:
+        """Bring the codes up to the newest version; see :meth:`Codes.refresh`."""
+        done = self.codes.refresh(coding, target=target)
+        with self._lock:
+            self._view = None  # its codes may have been replaced
+        return done
+
+    def build_graph(self, *, recall: float) -> GraphReport:
         """Build a graph over the newest version, measure the width that reaches ``recall``, and keep it."""
         start = time.monotonic()
-        with store.read() as snapshot:
-            flat = Flat(snapshot.segments(ARRAY), self._dim, snapshot.state.dead)
+        with self._store.read() as snapshot:
+            flat = flat_over(snapshot)
             if not len(flat):
-                raise InputError(f"{store.path} must hold records before a graph can be built over them.")
+                raise InputError(f"{self._store.path} must hold records before a graph can be built over them.")
             live = flat.live
             graph = tune(HnswGraph.build(flat.vectors(live), rows=live), flat, target=recall)
         data = graph.to_bytes()
         report = GraphReport(len(live), graph.recall, graph.ef, len(data), time.monotonic() - start)
-        store.put_derived(GRAPH, data, {**report.to_json(), "target": recall})
+        self._store.put_derived(GRAPH, data, {**report.to_json(), "target": recall})
         self.forget()
         return report
 
     def forget(self) -> None:
-        """Look for the graph file again before the next search."""
+        """Look for the files of graph and codes again before the next search."""
         with self._lock:
             self._view, self._graph, self._graph_seen = None, None, -1
 
-    def refresh_graph(self, store: Store) -> GraphReport | None:
+    def refresh_graph(self) -> GraphReport | None:
         """Build the graph again if there is one and it is stale or damaged; None if nothing was to be done.
 
         Raises:
             MissingExtraError: there is one, and faiss is not installed.
         """
-        info = store.derived_info(GRAPH)
+        info = self._store.derived_info(GRAPH)
         if info is None:
             return None
         target = float(info["target"])
         try:
-            kept = store.get_derived(GRAPH)
+            kept = self._store.get_derived(GRAPH)
         except CorruptError:
-            return self.build_graph(store, recall=target)
+            return self.build_graph(recall=target)
         if kept is None:
             return None
         graph = HnswGraph.from_bytes(kept[0])
-        with store.read() as snapshot:
-            flat = Flat(snapshot.segments(ARRAY), self._dim, snapshot.state.dead)
+        with self._store.read() as snapshot:
+            flat = flat_over(snapshot)
             if not len(flat) or Routed(flat, graph).stale < STALE:
                 return None
-        return self.build_graph(store, recall=target)
+        return self.build_graph(recall=target)
 
-    def graph_info(self, store: Store) -> dict[str, JSON] | None:
+    def graph_info(self) -> dict[str, JSON] | None:
         """What is known of the graph, without loading it; None if there is none."""
-        info = store.derived_info(GRAPH)
+        info = self._store.derived_info(GRAPH)
         return None if info is None else dict(info)

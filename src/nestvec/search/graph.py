@@ -1,8 +1,8 @@
-"""A graph beside the exact search: when it may answer, what it misses, and how good it is."""
+"""A graph or codes beside the exact search: when it may answer, what it misses, and how good it is."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol, runtime_checkable
 
@@ -15,6 +15,7 @@ from nestvec.core.types import Array, ArrayLike, Bool, Int64
 from nestvec.kernels.topk import merge
 from nestvec.search.flat import Flat
 from nestvec.search.route import GraphCost, Route, choose
+from nestvec.search.twostage import TwoStage
 
 STALE = 0.2
 """Rebuild from here on. Rows outside are scanned and dead ones widen the walk: of 100,000 rows, a fifth outside takes
@@ -62,7 +63,7 @@ class Graph(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Routed:
-    """Searches exactly or with a graph, whichever is cheaper; new rows are found and dead ones are not, either way.
+    """Scans everything or walks a graph, whichever is cheaper; new rows are found and dead ones are not, either way.
 
     The graph is asked for more rows than wanted, and those that are dead or not allowed are dropped. A query of which
     fewer than ``k`` are left (a filter that excludes just its neighbourhood) is searched again, exactly. So a
@@ -70,11 +71,13 @@ class Routed:
 
     Args:
         flat: the truth.
-        graph: None to search exactly always.
+        graph: None to scan always.
+        codes: scanned in place of the vectors, where there are some; it answers with any filter.
     """
 
     flat: Flat
     graph: Graph | None = None
+    codes: TwoStage | None = None
 
     @cached_property
     def _tail(self) -> Int64[np.ndarray, " t"]:
@@ -104,7 +107,11 @@ class Routed:
         if self.graph is not None and self.graph.ef:
             usable = GraphCost(len(self._covered), len(self._tail), self._gone, self.graph.ef, self.graph.k)
         allowed = n if allow is None else min(len(allow), n)
-        return choose(n, allowed, q=q, k=k, dim=self.flat.dim, graph=usable)
+        route = choose(n, allowed, q=q, k=k, dim=self.flat.dim, graph=usable)
+        if self.codes is None or route.kind == "graph" or self.codes.exact(q, k, allow=allow):
+            return route
+        reason = f"codes of {len(self.codes.rows)} rows are scanned in memory, and the best rescored by their vectors"
+        return replace(route, kind="codes", reason=reason)
 
     def search(self, queries: ArrayLike, k: int, *, allow: Int64[np.ndarray, " m"] | None = None) -> Hits:
         """The ``k`` best allowed rows. Arguments, order and errors are those of :meth:`Flat.search`.
@@ -114,7 +121,7 @@ class Routed:
         queries = as_matrix(queries, name="queries", dim=self.flat.dim)
         route = self.explain(len(queries), k, allow=allow) if k >= 1 else None
         if route is None or route.kind != "graph" or not len(queries):
-            return self.flat.search(queries, k, allow=allow)
+            return (self.codes or self.flat).search(queries, k, allow=allow)
         assert self.graph is not None  # noqa: S101  # the route says so; this is for mypy
         tail = self._tail if allow is None else np.intersect1d(self._tail, allow, assume_unique=True)
         found = self.graph.search(queries, route.fetch, ef=route.ef)

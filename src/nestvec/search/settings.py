@@ -1,19 +1,23 @@
-"""What a collection is, for good: pinned when it is created, compared whenever vectors come in."""
+"""What a collection is: pinned when it is created, changed by a resize only, compared whenever vectors come in."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import cast
 
 import numpy as np
 
 from nestvec.core.errors import InputError
+from nestvec.core.size import Size
 from nestvec.core.space import Space
 from nestvec.core.types import JSON, Matrix
+from nestvec.search.coding import Coding
 
 ARRAY = "dense"
 """Name of the array of one vector per record."""
+RECALL = 0.99
+"""Asked of codes and graphs where nothing else is said."""
 
 
 def as_searched(values: Matrix, space: Space) -> Matrix:
@@ -29,7 +33,7 @@ def as_searched(values: Matrix, space: Space) -> Matrix:
 
 @dataclass(frozen=True)
 class Settings:
-    """The part of a collection's description that never changes.
+    """The part of a collection's description that only a resize changes.
 
     Args:
         space: the space of its vectors.
@@ -38,6 +42,8 @@ class Settings:
         budget: tokens a passage may have, title included; 0 where records are not split.
         overlap: tokens that two passages share where a section had to be cut.
         size: of its vectors, in text form; collections made before there were sizes are ``full``.
+        codec: what keeps the vectors in memory, a name in the catalogue; None for float32.
+        recall: asked of searches through the codec: share of the ten nearest.
     """
 
     space: Space
@@ -46,10 +52,25 @@ class Settings:
     budget: int
     overlap: int
     size: str = "full"
+    codec: str | None = None
+    recall: float = RECALL
 
     def __post_init__(self) -> None:
         if self.budget and not 0 <= self.overlap < self.budget // 2:
             raise InputError(f"overlap must be less than half the budget of {self.budget}, got {self.overlap}.")
+        if not 0 < self.recall <= 1:
+            raise InputError(f"recall must be above 0 and at most 1, got {self.recall}.")
+
+    @property
+    def encoded(self) -> Size:
+        """The size that an encoder gives: bits are left to the codec."""
+        return replace(Size.parse(self.size), bits=None)
+
+    @property
+    def coding(self) -> Coding | None:
+        """How vectors are kept in memory; None for float32."""
+        bits = Size.parse(self.size).bits
+        return None if self.codec is None or bits is None else Coding(self.codec, bits)
 
     def to_json(self) -> dict[str, JSON]:
         """As the store keeps it."""
@@ -69,4 +90,6 @@ class Settings:
             budget=cast(int, data["budget"]),
             overlap=cast(int, data["overlap"]),
             size=cast(str, data.get("size", "full")),
+            codec=cast("str | None", data.get("codec")),
+            recall=cast(float, data.get("recall", RECALL)),
         )

@@ -101,7 +101,8 @@ class TwoStage:
     Args:
         flat: the float vectors, and which rows live.
         scan: the codes.
-        rows: ``[n]`` int64 strictly ascending: the row id of each code; all of them are in ``flat``, dead or not.
+        rows: ``[n]`` int64 strictly ascending: the row id of each code; rows that ``flat`` has not, or dead, are not
+            found.
         m: candidates a query; raised to ``k`` where it is less.
         codec: with ``bounds``, for reading only those candidates that may still reach the best ``k``; else None.
         k: the ``k`` that ``m`` was tuned for; more is asked for in proportion. 0 if it was not.
@@ -160,10 +161,9 @@ class TwoStage:
         Arguments, order, ties, padding and errors are those of :meth:`Flat.search`.
         """
         queries = as_matrix(queries, name="queries", dim=self.flat.dim)
-        m = self._width(k)
-        shown, few = self._among(allow, m * len(queries))
-        if k < 1 or not len(queries) or not len(self.rows) or few:
+        if self.exact(len(queries), k, allow=allow):
             return self.flat.search(queries, k, allow=allow)
+        m, shown = self._width(k), self._among(allow)
         positions, estimates = self.scan.nearest(queries, min(m, len(self.rows)), shown=shown)
         ids, scores = self._exact(queries, positions, estimates, k)
         tail = self._tail if allow is None else np.intersect1d(self._tail, allow, assume_unique=True)
@@ -176,21 +176,31 @@ class TwoStage:
         """Candidates to ask for: what was tuned for the tuned ``k``, in proportion beyond it."""
         return max(self.m * k // self.k if 0 < self.k < k else self.m, k)
 
-    def _among(self, allow: Array | None, reads: int) -> tuple[Array | None, bool]:
-        """Which codes may be found, and whether they are so few that exact search is the cheaper one."""
-        if allow is None:
-            return self._shown, False
+    def exact(self, q: int, k: int, *, allow: Int64[np.ndarray, " m"] | None = None) -> bool:
+        """Whether :meth:`search` goes by the vectors alone: where so few rows are allowed that this is cheaper.
+
+        Raises:
+            InputError: ``allow`` is not strictly ascending.
+        """
+        if k < 1 or not q or not len(self.rows):
+            return True
+        return allow is not None and len(self._coded(allow)) <= len(self.rows) // _EXACT + self._width(k) * q
+
+    def _coded(self, allow: Array) -> Array:
+        """Positions of the codes of allowed rows."""
         if (np.diff(allow) <= 0).any():
             raise InputError("allow must be strictly ascending row ids, got some out of order. Pass np.unique(allow).")
-        if not len(self.rows):
-            return None, True
         at = np.minimum(np.searchsorted(self.rows, allow), len(self.rows) - 1)
-        at = at[self.rows[at] == allow]
-        if len(at) <= len(self.rows) // _EXACT + reads:
-            return None, True
+        found: Array = at[self.rows[at] == allow]
+        return found
+
+    def _among(self, allow: Array | None) -> Array | None:
+        """Which codes may be found; None for all."""
+        if allow is None:
+            return self._shown
         shown: Array = np.zeros(len(self.rows), bool)
-        shown[at] = True
-        return (shown if self._shown is None else shown & self._shown), False
+        shown[self._coded(allow)] = True
+        return shown if self._shown is None else shown & self._shown
 
     def _exact(
         self, queries: Float32[np.ndarray, "q d"], positions: Array, estimates: Array, k: int

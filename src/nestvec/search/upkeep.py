@@ -27,10 +27,13 @@ def describe(store: Store, settings: Settings, finder: Finder) -> dict[str, JSON
         "vector_bytes": (count + dead) * settings.space.dim * 4,
         "encoder": settings.source or None,
         "size": settings.size,
+        "codec": settings.codec,
+        "recall": settings.recall,
+        "codes": finder.codes.info(),
         "space": settings.space.to_json(),
         "fingerprint": settings.space.fingerprint,
         "passage_tokens": settings.budget,
-        "graph": finder.graph_info(store),
+        "graph": finder.graph_info(),
     }
 
 

@@ -62,8 +62,7 @@ def compact(writer: Writer) -> Compaction:
     before, size = len(segment_list(writer.db)), _size(writer)
     removed = int(writer.db.execute("SELECT count(*) FROM row WHERE died IS NOT NULL").get)
     with writer.transaction():  # first the rows: from here on no older version can ask for the vectors below
-        writer.db.execute("DELETE FROM lexicon WHERE rowid IN (SELECT rid FROM row WHERE died IS NOT NULL)")
-        writer.db.execute("DELETE FROM row WHERE died IS NOT NULL")
+        forget_dead(writer)
         head = writer.add_version("compact", 0, 0)
     writer.acknowledge(head)
     for array in writer.arrays:
@@ -74,6 +73,12 @@ def compact(writer: Writer) -> Compaction:
     writer.db.execute("PRAGMA incremental_vacuum").fetchall()
     fold_log(writer.db)
     return Compaction(head.version, removed, (before, len(segment_list(writer.db))), (size, _size(writer)))
+
+
+def forget_dead(writer: Writer) -> None:
+    """Inside a transaction: take the rows that are dead in the newest version out of the database, text and all."""
+    writer.db.execute("DELETE FROM lexicon WHERE rowid IN (SELECT rid FROM row WHERE died IS NOT NULL)")
+    writer.db.execute("DELETE FROM row WHERE died IS NOT NULL")
 
 
 def _groups(writer: Writer, array: str) -> Iterator[list[SegmentInfo]]:

@@ -6,6 +6,7 @@ import datetime as dt
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import apsw
 import xxhash
@@ -14,7 +15,7 @@ from nestvec.core.errors import CorruptError, FormatError, InputError, NoCollect
 from nestvec.core.types import JSON
 from nestvec.store.disk import Disk
 from nestvec.store.head import Head, create_head
-from nestvec.store.schema import FORMAT, LEXICON, TABLES
+from nestvec.store.schema import FORMAT, LEXICON, RESIZED, SETTINGS_TABLE, TABLES
 
 SETTINGS = "collection.json"
 DATABASE = "space.db"
@@ -35,7 +36,7 @@ def create(path: Path, settings: Mapping[str, JSON], disk: Disk) -> None:
         InputError: the settings do not name their arrays.
         StoreError: the folder has something in it.
     """
-    _check_arrays(settings)
+    check_arrays(settings)
     path.mkdir(parents=True, exist_ok=True)
     strangers = [p for p in path.iterdir() if p.name not in (SEGMENTS, DERIVED, QUARANTINE, SETTINGS + ".new")]
     if strangers:
@@ -77,7 +78,7 @@ def finish_creation(db: apsw.Connection, path: Path, disk: Disk) -> None:
 
 
 def read_settings(path: Path, *, write: bool = False) -> dict[str, JSON]:
-    """What a collection was created with.
+    """What ``collection.json`` says: what a collection was created with, or resized to.
 
     Args:
         path: its folder.
@@ -88,7 +89,19 @@ def read_settings(path: Path, *, write: bool = False) -> dict[str, JSON]:
         CorruptError: the file is damaged.
         FormatError: a newer nestvec wrote it.
     """
-    file = path / SETTINGS
+    content = _content(path / SETTINGS, path)
+    needed = content["reader_features"] + (content["writer_features"] if write else [])
+    unknown = [feature for feature in needed if feature not in FEATURES]
+    if content["format"] != FORMAT or unknown:
+        raise FormatError(
+            f"{path} has format {content['format']} with {unknown or 'no'} additions, and this nestvec reads "
+            f"format {FORMAT}. Upgrade nestvec to open it."
+        )
+    check_arrays(content["settings"])
+    return dict(content["settings"])
+
+
+def _content(file: Path, path: Path) -> dict[str, Any]:
     try:
         data = file.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
@@ -99,16 +112,7 @@ def read_settings(path: Path, *, write: bool = False) -> dict[str, JSON]:
     body = data.rstrip(b"\n").rpartition(b"\n")[0]
     if data != _summed(body):
         raise CorruptError(f"{file} does not match its checksum. Run: nestvec repair {path}")
-    content = json.loads(body)
-    needed = content["reader_features"] + (content["writer_features"] if write else [])
-    unknown = [feature for feature in needed if feature not in FEATURES]
-    if content["format"] != FORMAT or unknown:
-        raise FormatError(
-            f"{path} has format {content['format']} with {unknown or 'no'} additions, and this nestvec reads "
-            f"format {FORMAT}. Upgrade nestvec to open it."
-        )
-    _check_arrays(content["settings"])
-    return dict(content["settings"])
+    return dict(json.loads(body))
 
 
 def check_format(db: apsw.Connection, path: Path) -> None:
@@ -121,8 +125,38 @@ def check_format(db: apsw.Connection, path: Path) -> None:
     version = db.pragma("user_version")
     if version == 0:
         raise CorruptError(f"{path / DATABASE} has no tables. Run: nestvec repair {path}")
-    if version != FORMAT:
-        raise FormatError(f"{path / DATABASE} has format {version}, and this nestvec reads {FORMAT}; upgrade it.")
+    if version not in (FORMAT, RESIZED):
+        raise FormatError(
+            f"{path / DATABASE} has format {version}, and this nestvec reads {FORMAT} and {RESIZED}; upgrade it."
+        )
+
+
+def settings_in(db: apsw.Connection) -> dict[str, JSON] | None:
+    """The settings that stand in the database; None while those in ``collection.json`` hold."""
+    if db.pragma("user_version") != RESIZED:
+        return None
+    return dict(json.loads(db.execute("SELECT json FROM settings").get))
+
+
+def put_settings(db: apsw.Connection, settings: Mapping[str, JSON]) -> None:
+    """Inside a transaction: put settings into the database, which an older nestvec refuses to read from then on."""
+    db.execute(SETTINGS_TABLE)
+    db.execute("INSERT OR REPLACE INTO settings VALUES (1, ?)", (json.dumps(dict(settings), ensure_ascii=False),))
+    db.pragma("user_version", RESIZED)
+
+
+def copy_settings(path: Path, settings: Mapping[str, JSON], disk: Disk) -> None:
+    """Bring ``collection.json`` up to the settings in the database, for the day on which that is lost."""
+    there = _content(path / SETTINGS, path)
+    if there["settings"] == settings:
+        return
+    check_arrays(settings)
+    fresh = path / f"{SETTINGS}.new"
+    disk.remove(fresh)
+    disk.write_new(fresh, [_with_sum({**there, "settings": dict(settings)})])
+    disk.sync(fresh)
+    disk.move(fresh, path / SETTINGS)
+    disk.sync(path)
 
 
 def _with_sum(content: Mapping[str, object]) -> bytes:
@@ -133,7 +167,12 @@ def _summed(body: bytes) -> bytes:
     return body + b"\nxxh3 " + xxhash.xxh3_64_hexdigest(body).encode() + b"\n"
 
 
-def _check_arrays(settings: Mapping[str, JSON]) -> None:
+def check_arrays(settings: Mapping[str, JSON]) -> None:
+    """Return if the settings name their arrays.
+
+    Raises:
+        InputError: they do not.
+    """
     arrays = settings.get("arrays")
     if not isinstance(arrays, dict) or not all(
         name.isidentifier() and isinstance(dim, int) and 0 < dim <= 1 << 20 for name, dim in arrays.items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -70,11 +71,12 @@ def repair(path: str | Path, *, disk: Disk | None = None) -> Repair:
     lock = WriterLock(path / layout.LOCK)
     try:
         with storage_errors(path):
-            writer = _open_database(path, dict(settings["arrays"]), disk, done)  # type: ignore[arg-type]
+            writer = _open_database(path, settings, disk, done)
             try:
                 _repair_segments(writer, done)
                 _repair_derived(writer, done)
                 _repair_head(writer, done)
+                layout.copy_settings(path, writer.settings, disk)
                 done.missing = {a: len(m) for a in writer.arrays if len(m := missing_rows(writer.db, writer.path, a))}
             finally:
                 disconnect(writer.db)
@@ -90,7 +92,7 @@ def missing_rows(db: apsw.Connection, path: Path, array: str) -> Int64[np.ndarra
     return np.setdiff1d(alive, np.concatenate([np.zeros(0, np.int64), *rows]), assume_unique=True)
 
 
-def _open_database(path: Path, arrays: dict[str, int], disk: Disk, done: Repair) -> Writer:
+def _open_database(path: Path, created: dict[str, JSON], disk: Disk, done: Repair) -> Writer:
     file = path / layout.DATABASE
     head = newest(read_head(path / layout.HEAD))
     try:
@@ -102,7 +104,7 @@ def _open_database(path: Path, arrays: dict[str, int], disk: Disk, done: Repair)
                 disconnect(db)
                 raise
         if sound:
-            return Writer(path, db, disk, arrays)
+            return Writer(path, db, disk, layout.settings_in(db) or created)
         disconnect(db)
     except StoreError as cause:
         done.actions.append(f"{layout.DATABASE} cannot be opened: {cause}")
@@ -115,7 +117,9 @@ def _open_database(path: Path, arrays: dict[str, int], disk: Disk, done: Repair)
         fresh.execute(TABLES)
         fresh.execute(LEXICON)
         fresh.pragma("user_version", FORMAT)
-    writer = Writer(path, fresh, disk, arrays)
+        if (settings := _last_settings(broken)) is not None:
+            layout.put_settings(fresh, settings)
+    writer = Writer(path, fresh, disk, settings or created)
     _salvage(writer, broken, head, done)
     return writer
 
@@ -143,7 +147,7 @@ def _salvage(writer: Writer, broken: Path, head: Head | None, done: Repair) -> N
             writer.db.execute("INSERT INTO lexicon (rowid, text, title) VALUES (?, ?, ?)", words)
             saved += 1
         found = [i for f in sorted((writer.path / layout.SEGMENTS).glob("*.seg")) if (i := recover_segment(f))]
-        listed = _without_overlap(writer.path / layout.SEGMENTS, found, writer.arrays)
+        listed = _without_overlap(writer, found)
         writer.list_segments(listed)
         last_rid = max([info.last for info in listed] + [int(writer.db.execute("SELECT max(rid) FROM row").get or 0)])
         version = max(head.version if head else 0, int(writer.db.execute("SELECT max(born) FROM row").get or 0)) + 1
@@ -179,6 +183,15 @@ def _readable_rows(path: Path) -> Iterator[tuple[Any, ...]]:
     disconnect(db)
 
 
+def _last_settings(path: Path) -> dict[str, JSON] | None:
+    """The settings in a damaged database; None if there are none, or they cannot be read either."""
+    try:
+        db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=pages.register())
+        return dict(json.loads(db.execute("SELECT json FROM settings").get))
+    except (apsw.Error, TypeError, ValueError):
+        return None
+
+
 def _last_count(path: Path) -> int:
     """How many rows a damaged database says it held; 0 if that cannot be read either."""
     try:
@@ -188,14 +201,18 @@ def _last_count(path: Path) -> int:
         return 0
 
 
-def _without_overlap(folder: Path, found: list[SegmentInfo], arrays: dict[str, int]) -> list[SegmentInfo]:
-    """Of segments that hold the same rows (a merge was interrupted, say) the longer; the others stay where they are."""
+def _without_overlap(writer: Writer, found: list[SegmentInfo]) -> list[SegmentInfo]:
+    """Of segments that hold the same rows (a merge was interrupted, say) the longer; the others stay where they are.
+
+    Segments of another dim, or of another generation, are of vectors that a resize replaced or had not yet.
+    """
     kept: list[SegmentInfo] = []
-    seen = {name: np.zeros(0, np.int64) for name in arrays}
+    seen = {name: np.zeros(0, np.int64) for name in writer.arrays}
     for info in sorted(found, key=lambda i: -i.n):
-        rows = Segment.open(folder, info).rows
-        if info.array in arrays and not np.isin(rows, seen[info.array]).any():
-            seen[info.array] = np.concatenate([seen[info.array], rows])
+        segment = Segment.open(writer.path / layout.SEGMENTS, info)
+        same = segment.values.shape[1] == writer.arrays.get(info.array) and segment.generation == writer.generation
+        if same and not np.isin(segment.rows, seen[info.array]).any():
+            seen[info.array] = np.concatenate([seen[info.array], segment.rows])
             kept.append(info)
     return kept
 

@@ -16,6 +16,8 @@ from nestvec.core.record import Place, Record
 from nestvec.store import pages
 
 FORMAT = 1
+RESIZED = 2
+"""``user_version`` of a database that holds settings of its own, newer than those in ``collection.json``."""
 _APPLICATION = 0x6E767631  # "nvv1", so that `file` and SQLite's tools know whose database this is
 
 TABLES = """
@@ -48,7 +50,7 @@ CREATE TABLE version (
     commit_id TEXT UNIQUE,
     digest    BLOB NOT NULL,     -- chained: it covers the digest of the version before
     at        TEXT NOT NULL,     -- UTC, ISO 8601
-    what      TEXT NOT NULL,     -- create, commit, compact, repair
+    what      TEXT NOT NULL,     -- create, commit, compact, repair, settings, resize
     last_rid  INTEGER NOT NULL,
     count     INTEGER NOT NULL,  -- rows alive in this version
     added     INTEGER NOT NULL,
@@ -67,6 +69,12 @@ LEXICON = """
 -- text comes first because positions in the first column take a byte less each: a third of the index
 CREATE VIRTUAL TABLE lexicon USING fts5(
     text, title, content='', contentless_delete=1, tokenize='porter unicode61 remove_diacritics 2'
+);
+"""
+SETTINGS_TABLE = """
+CREATE TABLE IF NOT EXISTS settings (
+    one  INTEGER PRIMARY KEY CHECK (one = 1),
+    json TEXT NOT NULL           -- JSON object, in place of the settings in collection.json
 );
 """
 ROW_COLUMNS = "id, title, text, meta, parent, place"

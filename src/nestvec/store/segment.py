@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -61,15 +61,19 @@ def write_segment(
     *,
     dim: int,
     disk: Disk,
+    generation: int = 0,
 ) -> SegmentInfo:
     """Write a new segment file from ``blocks`` (together ``[n, dim]`` float32) and sync it; the folder is not synced.
+
+    ``generation`` says how often the vectors of the whole collection had been replaced before.
 
     Memory: one block. Returns what the database should keep.
     """
     n, first, last = len(rows), int(rows[0]), int(rows[-1])
     dense = last - first == n - 1
     per_block = max(1, _BLOCK // (4 * dim))
-    header = _header(array=array, n=n, dim=dim, block_rows=per_block, first=first if dense else None)
+    facts = {"n": n, "dim": dim, "block_rows": per_block, "first": first if dense else None}
+    header = _header(array, facts | ({"generation": generation} if generation else {}))
     sums: list[bytes] = []
 
     def pieces() -> Iterator[bytes | memoryview]:
@@ -98,12 +102,14 @@ class Segment:
         path: the file.
         rows: ``[n]`` int64, ascending.
         values: ``[n, d]`` float32, a read-only memory map.
+        generation: how often the vectors of the whole collection had been replaced when it was written.
     """
 
     info: SegmentInfo
     path: Path
     rows: Int64[np.ndarray, " n"]
     values: Float32[np.ndarray, "n d"]
+    generation: int
     _block_rows: int
     _sums: Array
     _checked: Array  # one bool a block; set only ever from False to True, so threads may race harmlessly
@@ -138,7 +144,8 @@ class Segment:
                 raise _damaged(path, "its row ids do not match their checksum")
         values = data[_HEADER:stop].view("<f4").reshape(n, dim)
         table = np.frombuffer(sums, dtype="V8")
-        return cls(info, path, rows, values, per_block, table, np.zeros(-(-n // per_block), bool))
+        checked = np.zeros(-(-n // per_block), bool)
+        return cls(info, path, rows, values, known.get("generation", 0), per_block, table, checked)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -214,16 +221,8 @@ def read_header(path: Path, header: bytes) -> dict[str, Any]:
     return dict(known)
 
 
-def _header(*, array: str, n: int, dim: int, block_rows: int, first: int | None) -> bytes:
-    known = {
-        "array": array,
-        "dtype": "<f4",
-        "layout": "rows",
-        "n": n,
-        "dim": dim,
-        "block_rows": block_rows,
-        "first": first,
-    }
+def _header(array: str, facts: Mapping[str, int | None]) -> bytes:
+    known = {"array": array, "dtype": "<f4", "layout": "rows", **facts}
     body = (_MAGIC + json.dumps(known).encode()).ljust(_HEADER - 8, b"\0")
     return body + xxhash.xxh3_64_digest(body)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import apsw
@@ -12,7 +12,7 @@ import numpy as np
 from nestvec.core.errors import CorruptError, NotFoundError
 from nestvec.core.filters import Filter
 from nestvec.core.record import Record
-from nestvec.core.types import Float32, Int64
+from nestvec.core.types import JSON, Float32, Int64
 from nestvec.store.pushdown import to_sql
 from nestvec.store.schema import ALIVE, ROW_COLUMNS, from_row, is_unicode
 from nestvec.store.segment import Segment
@@ -31,6 +31,7 @@ class State:
         last: the largest row id in it.
         segments: open segments by the name of their array, in the order of their rows.
         dead: ``[m]`` int64, ascending: row ids in the segments that are not alive in this version.
+        settings: of the collection, which a resize replaces together with the vectors.
     """
 
     version: int
@@ -38,6 +39,7 @@ class State:
     last: int
     segments: dict[str, tuple[Segment, ...]]
     dead: Int64[np.ndarray, " m"]
+    settings: Mapping[str, JSON]
 
 
 class Snapshot:

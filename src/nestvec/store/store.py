@@ -27,6 +27,7 @@ from nestvec.store.disk import Disk, sqlite_errors, storage_errors
 from nestvec.store.head import Head, create_head, newest, read_head
 from nestvec.store.lock import WriterLock
 from nestvec.store.repair import missing_rows
+from nestvec.store.rewrite import Values, change_settings, rewrite
 from nestvec.store.schema import INSERT_ROW, connect, disconnect, is_unicode, to_row
 from nestvec.store.segment import Segment
 from nestvec.store.snapshot import Snapshot, State
@@ -52,7 +53,10 @@ class Commit:
 
 @dataclass(frozen=True)
 class Version:
-    """One line of the history. ``at`` is UTC in ISO 8601; ``what`` is create, commit, compact or repair."""
+    """One line of the history. ``at`` is UTC in ISO 8601.
+
+    ``what`` is create, commit, compact, repair, settings (other settings, the same vectors) or resize (both are new).
+    """
 
     version: int
     at: str
@@ -73,7 +77,8 @@ class Store:
         self.path = path
         self.disk = disk
         self.pinned = version
-        self.settings: dict[str, JSON] = layout.read_settings(path, write=write)
+        self._created = layout.read_settings(path, write=write)
+        self.settings: dict[str, JSON] = self._created
         self._lock = WriterLock(path / layout.LOCK) if write else None
         self._writing = threading.RLock()
         self._idle: list[apsw.Connection] = []  # connections for reading that no thread uses just now
@@ -90,7 +95,7 @@ class Store:
 
         Args:
             path: the folder; its parents are made too.
-            settings: JSON that never changes again; ``settings["arrays"]`` maps each array's name to its dim.
+            settings: JSON about the whole collection; ``settings["arrays"]`` maps each array's name to its dim.
             disk: stands in for the disk in tests.
 
         Raises:
@@ -137,13 +142,16 @@ class Store:
     def _start(self) -> None:
         if self._lock is not None:
             db = connect(self.path / layout.DATABASE, write=True)
-            self._writer = Writer(self.path, db, self.disk, self.arrays)
+            self._writer = Writer(self.path, db, self.disk, self.settings)
             layout.finish_creation(db, self.path, self.disk)
         with self._reader() as db:
             slots = read_head(self.path / layout.HEAD)
             self._check_head(db, newest(slots))
             current = newest_version(db)
+            self.settings = layout.settings_in(db) or self.settings
         if self._writer is not None:
+            self._writer.settings = self.settings
+            layout.copy_settings(self.path, self.settings, self.disk)
             # an interrupted writer may have committed without writing HEAD, or have torn one slot of it
             if current not in slots or None in slots:
                 create_head(self.path / layout.HEAD, current, self.disk)
@@ -284,7 +292,8 @@ class Store:
         if any(sum(map(len, group)) != count + len(dead) for group in groups.values()):
             # a compaction is under way or was interrupted: rows are gone whose vectors are still there
             dead = np.union1d(dead, _strays(db, groups))
-        state = State(version, count, last, {name: tuple(group) for name, group in groups.items()}, dead)
+        held = {name: tuple(group) for name, group in groups.items()}
+        state = State(version, count, last, held, dead, layout.settings_in(db) or self._created)
         self._state = state  # another thread may have made the same; either will do
         return state
 
@@ -392,6 +401,40 @@ class Store:
             finally:
                 self._state = None
 
+    def change_settings(self, settings: Mapping[str, JSON]) -> Version:
+        """Replace the settings, as a version of its own; arrays, their dims and all vectors stay.
+
+        Raises:
+            InputError: the settings name other arrays or dims.
+            DiskError: nothing was changed.
+        """
+        with self._writing, storage_errors(self.path):
+            change_settings(self.writer, settings)
+            return self._resettled()
+
+    def rewrite(self, settings: Mapping[str, JSON], values: Mapping[str, Values]) -> Version:
+        """Replace all vectors and the settings together, as one version; older versions are given up.
+
+        Readers see the old vectors under the old settings, or the new under the new. A stop at any moment leaves
+        one of the two. Rows keep their ids; dead ones are gone afterwards, and so are derived files.
+
+        Args:
+            settings: in place of the old; they may give the arrays other dims.
+            values: by array: from living row ids ``[m]``, some thousand at a time, to their vectors ``[m, d]``.
+
+        Raises:
+            InputError: an array is missing or unknown.
+            ShapeError, NotFiniteError: vectors do not fit.
+            DiskError: nothing was changed.
+        """
+        with self._writing, storage_errors(self.path):
+            rewrite(self.writer, settings, values)
+            return self._resettled()
+
+    def _resettled(self) -> Version:
+        self.settings, self._state = self.writer.settings, None
+        return self.versions()[-1]
+
     def missing(self, array: str) -> Int64[np.ndarray, " m"]:
         """Row ids, ascending, of living rows that have lost their vector in ``array`` to damage and repair."""
         with storage_errors(self.path), self._reader() as db:
@@ -442,6 +485,11 @@ class Store:
         """
         with storage_errors(self.path), self._reader() as db:
             return derived.get(db, self.path, name)
+
+    def derived_names(self) -> list[str]:
+        """Names of all derived files, in order."""
+        with storage_errors(self.path), self._reader() as db:
+            return [name for name, _ in derived.names(db)]
 
     def derived_info(self, name: str) -> dict[str, Any] | None:
         """What is known of a derived file, without reading it; None if there is none."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import apsw
 import numpy as np
@@ -29,11 +30,22 @@ class Writer:
         path: the folder.
         db: the connection that writes.
         disk: the file operations.
-        arrays: dim of every array, by name.
+        settings: of the collection; they name the arrays and their dims.
     """
 
-    def __init__(self, path: Path, db: apsw.Connection, disk: Disk, arrays: dict[str, int]) -> None:
-        self.path, self.db, self.disk, self.arrays = path, db, disk, arrays
+    def __init__(self, path: Path, db: apsw.Connection, disk: Disk, settings: Mapping[str, Any]) -> None:
+        self.path, self.db, self.disk = path, db, disk
+        self.settings = dict(settings)
+
+    @property
+    def arrays(self) -> dict[str, int]:
+        """The dim of every array, by name."""
+        return dict(self.settings["arrays"])
+
+    @property
+    def generation(self) -> int:
+        """How often the vectors of the whole collection were replaced."""
+        return int(self.settings.get("generation", 0))
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -55,9 +67,10 @@ class Writer:
     ) -> SegmentInfo:
         """Write and sync one segment file under a name of its own; nothing refers to it yet."""
         path = self.path / layout.SEGMENTS / f"{array}-{int(rows[0]):012d}-{secrets.token_hex(4)}.seg"
+        form = {"dim": self.arrays[array], "generation": self.generation}
         try:
-            return write_segment(path, array, rows, blocks, dim=self.arrays[array], disk=self.disk)
-        except OSError:
+            return write_segment(path, array, rows, blocks, disk=self.disk, **form)
+        except BaseException:
             self.disk.remove(path)  # a full disk needs the space back now
             raise
 
@@ -116,7 +129,7 @@ def newest_version(db: apsw.Connection) -> Head:
 
 def oldest_version(db: apsw.Connection) -> int:
     """The oldest version whose rows are all still there: the last one that gave rows up, or the first."""
-    query = "SELECT coalesce(max(version), 1) FROM version WHERE what IN ('create', 'compact', 'repair')"
+    query = "SELECT coalesce(max(version), 1) FROM version WHERE what IN ('create', 'compact', 'repair', 'resize')"
     return int(db.execute(query).get)
 
 

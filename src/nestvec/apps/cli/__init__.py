@@ -26,6 +26,7 @@ from nestvec.apps.cli import (
     keeping,
     likeness,
     limits,
+    resizing,
     searching,
     sizing,
 )
@@ -48,6 +49,7 @@ for _command in (
     keeping.versions,
     keeping.delete,
     keeping.compact,
+    resizing.resize,
     keeping.graph,
     keeping.verify,
     keeping.repair,

@@ -89,6 +89,7 @@ COMMANDS = (
     "info",
     "delete",
     "compact",
+    "resize",
     "graph",
     "verify",
     "repair",

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -39,6 +39,8 @@ class _Wanted:
     device: str
     passage_tokens: int | None
     overlap: int
+    size: str | None
+    codec: str | None
     pinned: tuple[str, ...]
 
 
@@ -51,6 +53,13 @@ def index(
     model: Annotated[str | None, option("model", "--model", "-m")] = None,
     passage_tokens: Annotated[int | None, option("passage_tokens", "--passage-tokens")] = None,
     overlap: Annotated[int, option("overlap", "--overlap")] = 32,
+    size: Annotated[
+        str | None,
+        typer.Option("--size", metavar="SIZE", help="Of a new collection, as in L3-d128-b1."),
+    ] = None,
+    codec: Annotated[
+        str | None, typer.Option("--codec", metavar="NAME", help="What keeps its vectors in so many bits, as in pq@1.")
+    ] = None,
     precision: Annotated[Precision, option("precision", "--precision")] = Precision.AUTO,
     device: Annotated[str, option("device", "--device")] = "auto",
     encoding: Annotated[
@@ -80,7 +89,7 @@ def index(
 
     out = Output(as_json=json, quiet=quiet)
     pinned = tuple(name for name in ("model", "passage_tokens", "overlap") if from_flag(ctx, name))
-    wanted = _Wanted(to, model, str(precision), device, passage_tokens, overlap, pinned)
+    wanted = _Wanted(to, model, str(precision), device, passage_tokens, overlap, size, codec, pinned)
     limits, fields = Limits(encoding=encoding), Fields(id=id_field, title=title_field, text=tuple(text_field or ()))
     if dry_run and "-" in paths:
         raise typer.BadParameter("standard input can be read only once; save it to a file to survey it.")
@@ -128,7 +137,9 @@ def _sources(paths: list[str]) -> list[str | Path]:
 @contextmanager
 def _opened(wanted: _Wanted, out: Output, *, write: bool) -> Iterator[Collection]:
     """The collection with its encoder loaded; a new one if there is none, in a place that vanishes if not to write."""
+    from nestvec.search.coding import choose
     from nestvec.search.collection import Collection
+    from nestvec.search.encoding import load_at
 
     try:
         there = Collection.open(wanted.to, write=write)
@@ -139,20 +150,27 @@ def _opened(wanted: _Wanted, out: Output, *, write: bool) -> Iterator[Collection
             _check_pinned(there, wanted)
             same = "model" not in wanted.pinned
             with waiting(out, "loading the model"):
-                encoder = _encoder(str(there.settings.source) if same else str(wanted.model), wanted, there)
+                encoder = _its_encoder(there, str(there.settings.source) if same else str(wanted.model), wanted)
         with Collection.open(wanted.to, write=write, encoder=encoder) as opened:
             yield opened
         return
     if wanted.to.exists() and not (wanted.to.is_dir() and _is_ours_to_fill(wanted.to)):
         raise InputError(f"--to must be a collection, a new or an empty folder, got {str(wanted.to)!r}, which is not.")
+    asked, _ = choose(wanted.size, wanted.codec)  # says what there is before a model is loaded
     with waiting(out, "loading the model"):
-        encoder = _encoder(wanted.model or "default", wanted, None)
-    pinned = {"encoder": encoder, "budget": wanted.passage_tokens, "overlap": wanted.overlap}
+        encoder = load_at(wanted.model or "default", asked, **_options(wanted))
+    pinned: dict[str, Any] = {
+        "encoder": encoder,
+        "budget": wanted.passage_tokens,
+        "overlap": wanted.overlap,
+        "size": asked,
+        "codec": wanted.codec,
+    }
     if write:
-        with Collection.create(wanted.to, **pinned) as made:  # type: ignore[arg-type]
+        with Collection.create(wanted.to, **pinned) as made:
             yield made
         return
-    with tempfile.TemporaryDirectory() as folder, Collection.create(Path(folder) / "c", **pinned) as made:  # type: ignore[arg-type]
+    with tempfile.TemporaryDirectory() as folder, Collection.create(Path(folder) / "c", **pinned) as made:
         yield made
 
 
@@ -161,12 +179,16 @@ def _is_ours_to_fill(folder: Path) -> bool:
     return all(path.is_dir() or path.name.endswith(".new") for path in folder.iterdir())
 
 
-def _encoder(source: str, wanted: _Wanted, there: Collection | None) -> Encoder:
-    from nestvec.encoders import load
+def _its_encoder(there: Collection, source: str, wanted: _Wanted) -> Encoder:
+    from nestvec.search.encoding import open_encoder
 
-    if there is not None and not source:
+    if not source:
         return there.encoder  # says that this collection has none
-    return load(source, precision=wanted.precision, device=wanted.device)  # type: ignore[arg-type]  # an enum's value
+    return open_encoder(source, there.settings, **_options(wanted))
+
+
+def _options(wanted: _Wanted) -> dict[str, str]:
+    return {"precision": wanted.precision, "device": wanted.device}
 
 
 def _check_pinned(collection: Collection, wanted: _Wanted) -> None:
@@ -180,6 +202,26 @@ def _check_pinned(collection: Collection, wanted: _Wanted) -> None:
                 f"{flag} must be {has[name]}, with which {wanted.to} was made, got {asked[name]}. Leave it out, or "
                 "make a new collection."
             )
+    if wanted.size is not None or wanted.codec is not None:
+        _check_size(collection, wanted)
+
+
+def _check_size(collection: Collection, wanted: _Wanted) -> None:
+    from nestvec.search.coding import choose
+
+    has = collection.settings
+    asked, coding = choose(wanted.size or has.size, wanted.codec)
+    name = coding.codec if coding else None
+    if (str(asked), name) != (has.size, has.codec):
+        more = ("--codec", wanted.codec) if wanted.codec else ()
+        raise InputError(
+            f"{wanted.to} must be indexed at its own size, {_sized(has.size, has.codec)}, got {_sized(asked, name)}. "
+            f"To turn it to that: {command('resize', wanted.to, asked, *more)}"
+        )
+
+
+def _sized(size_: object, codec: str | None) -> str:
+    return f"{size_} with {codec}" if codec else str(size_)
 
 
 def _still_there(to: Path) -> str:

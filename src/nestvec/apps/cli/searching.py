@@ -70,13 +70,13 @@ def search(
     condition = _filter(where)
     found = 0
     with Collection.open(folder, version=version) as there:
-        source = model or str(there.settings.source)
+        source, settings = model or str(there.settings.source), there.settings
     encoder = None
     if mode is Mode.DENSE and source:
-        from nestvec.encoders import load
+        from nestvec.search.encoding import open_encoder
 
         with waiting(out, "loading the model"):
-            encoder = load(source, precision=precision.value, device=device)
+            encoder = open_encoder(source, settings, precision=precision.value, device=device)
     with Collection.open(folder, version=version, encoder=encoder) as collection:
         queries = _from_stdin() if query == ["-"] else iter([" ".join(query)])
         while some := list(islice(queries, _BATCH)):

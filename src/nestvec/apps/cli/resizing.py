@@ -1,0 +1,87 @@
+"""``nestvec resize``: a collection at another size, in place."""
+
+# Typer takes options for arguments with defaults: many of them, and booleans too.
+# ruff: noqa: FBT002
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nestvec.apps.cli.config import Quiet
+from nestvec.apps.cli.console import AsJSON, Output, as_json, command, duration, several
+from nestvec.apps.cli.console import size as bytes_
+from nestvec.apps.cli.progress import meter
+from nestvec.apps.cli.searching import Folder
+from nestvec.core.types import JSON
+
+if TYPE_CHECKING:
+    from nestvec.search.collection import Collection
+    from nestvec.search.resizing import Resized
+
+
+def resize(
+    folder: Folder,
+    size: Annotated[str, typer.Argument(metavar="SIZE", help="As in L3-d128-b1; a dial left out is fully up.")],
+    codec: Annotated[
+        str | None, typer.Option("--codec", metavar="NAME", help="What keeps vectors in so many bits, as in pq@1.")
+    ] = None,
+    recall: Annotated[
+        float | None,
+        typer.Option("--recall", min=0.5, max=1.0, help="Share of the 10 nearest to find through codes; .99 at first."),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", metavar="NAME", help="Where its encoder is now, if that moved.")
+    ] = None,
+    json: AsJSON = False,
+    quiet: Quiet = False,
+) -> None:
+    """Turn a collection to another size, in place.
+
+    Other bits make other codes, in seconds. Another depth or dim makes other vectors, from the stored texts; older
+    versions cannot be opened then. Until all is done the collection is as it was, whatever happens.
+
+    Example: nestvec resize my.nest b1
+    """
+    from nestvec.search.collection import Collection
+
+    out = Output(as_json=json, quiet=quiet)
+    with Collection.open(folder, write=True, encoder=model) as collection:
+        before = collection.settings.size
+        with meter(out, "records", total=len(collection)) as shown:
+            done = collection.resize(size, codec=codec, recall=recall, progress=lambda now, _: shown(now))
+        _tell(out, collection, before, done)
+
+
+def _tell(out: Output, collection: Collection, before: str, done: Resized) -> None:
+    info = collection.info()
+    data = as_json(done)
+    assert isinstance(data, dict)  # noqa: S101  # for mypy
+    out.json({**data, "collection": info})
+    if not out.talks:
+        return
+    vectors = "stay as they are"
+    if done.encoded:
+        vectors = f"{several(done.encoded, 'record')} encoded again"
+    elif done.cut:
+        vectors = f"{several(done.cut, 'vector')} cut to {collection.space.dim} numbers"
+    rows = [("size", f"{before} before, {done.size} now"), ("vectors", vectors), ("codes", told_codes(info))]
+    out.table([*rows, ("time", duration(done.seconds))])
+    out.line(f'Next: {command("search", collection.path)} "what you are looking for"')
+
+
+def told_codes(info: dict[str, JSON]) -> str:
+    """What a collection says of its codes, on one line."""
+    codes = info["codes"]
+    if isinstance(codes, dict):
+        memory = codes["memory_bytes"]
+        held = bytes_(memory if isinstance(memory, int) else 0)
+        bits = "1 bit" if codes["bits"] == 1 else f"{codes['bits']} bits"
+        measured = f"recall {codes['recall']:.3g} measured, {codes['target']:.3g} asked"
+        return f"{codes['codec']}, {bits} a dimension, {held} in memory; best {codes['m']} rescored, {measured}"
+    if info["codec"]:
+        from nestvec.search.codes import FROM
+
+        return f"{info['codec']}, from {FROM:,} records on; until then every vector is compared"
+    return "none; every vector is compared"

@@ -1,0 +1,68 @@
+"""The encoder of a collection, at its size: found again by name, or brought along."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+from nestvec.core.errors import InputError
+from nestvec.core.protocols import Encoder
+from nestvec.core.size import Size
+from nestvec.encoders import load
+from nestvec.search.settings import Settings
+
+
+def open_encoder(source: str | Path, settings: Settings, **options: Any) -> Encoder:
+    """The encoder that made a collection.
+
+    Args:
+        source: where it is now.
+        settings: of the collection.
+        options: more for :func:`nestvec.encoders.load`, such as its precision.
+
+    Raises:
+        SpaceMismatchError: the model there now is not the one that made the collection.
+        InputError: it cannot be used, or has no such size.
+        MissingExtraError: it needs a library that is not installed.
+    """
+    encoder: Encoder = load(source, size=settings.encoded, **options)
+    if encoder.space.fingerprint != settings.space.fingerprint and settings.encoded != Size():
+        # it may have been made before nestvec came with a ladder for that model
+        encoder = load(source, size=settings.encoded, ladder=None, **options)
+    settings.space.require(encoder.space)
+    return encoder
+
+
+def fitting(encoder: Encoder, settings: Settings) -> Encoder:
+    """An encoder that was brought along, at the size of the collection.
+
+    Raises:
+        SpaceMismatchError: it gives vectors of another space.
+        InputError: it has no such size.
+    """
+    if encoder.space.fingerprint != settings.space.fingerprint and hasattr(encoder, "at"):
+        encoder = at_size(encoder, settings.encoded)
+    settings.space.require(encoder.space)
+    return encoder
+
+
+def load_at(source: str | Path, size: Size, **options: Any) -> Encoder:
+    """An encoder by name at a size, bits left out; options and errors are those of :func:`nestvec.encoders.load`."""
+    encoder: Encoder = load(source, size=replace(size, bits=None), **options)
+    return encoder
+
+
+def at_size(encoder: Encoder, size: Size) -> Encoder:
+    """An encoder at a size; bits are no business of its own.
+
+    Raises:
+        InputError: it has no such size.
+    """
+    asked = replace(size, bits=None)
+    at = getattr(encoder, "at", None)
+    if at is not None:
+        return cast(Encoder, at(asked))
+    if asked == Size():
+        return encoder
+    raise InputError(f"size must be full or bits alone for an encoder that has one size only, got {str(size)!r}.")
