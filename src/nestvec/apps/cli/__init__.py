@@ -20,6 +20,7 @@ from nestvec.apps.cli import (
     config,
     diagnosing,
     doctor,
+    evaluating,
     exporting,
     fitting,
     indexing,
@@ -60,6 +61,9 @@ for _command in (
     likeness.similar_models,
     limits.needle,
     limits.capacity,
+    evaluating.evaluate,
+    evaluating.compare,
+    evaluating.tasks,
     doctor.doctor,
     doctor.parity,
 ):

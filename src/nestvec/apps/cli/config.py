@@ -100,6 +100,8 @@ COMMANDS = (
     "similar-models",
     "needle",
     "capacity",
+    "evaluate",
+    "compare",
     "parity",
 )
 """Those that take settings."""
