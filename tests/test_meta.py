@@ -20,6 +20,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 
 WITH_TORCH = ("nestvec.encoders", "nestvec.tables", "nestvec.objectives", "nestvec.training", "nestvec.recipes")
 HEAVY = ("torch", "transformers", "sentence_transformers", "numba", "faiss", "usearch", "pyarrow", "jaxtyping", "scipy")
+HEAVY += ("matplotlib",)
 
 NO_TEST_OF_THEIR_OWN = {
     "nestvec.core.types": "names of array types only; test_protocols.py sees to their being checked",

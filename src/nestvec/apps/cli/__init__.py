@@ -27,6 +27,8 @@ from nestvec.apps.cli import (
     keeping,
     likeness,
     limits,
+    planning,
+    reporting,
     resizing,
     searching,
     sizing,
@@ -64,6 +66,8 @@ for _command in (
     evaluating.evaluate,
     evaluating.compare,
     evaluating.tasks,
+    planning.plan,
+    reporting.report,
     doctor.doctor,
     doctor.parity,
 ):

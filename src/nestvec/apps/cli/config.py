@@ -102,6 +102,8 @@ COMMANDS = (
     "capacity",
     "evaluate",
     "compare",
+    "plan",
+    "report",
     "parity",
 )
 """Those that take settings."""

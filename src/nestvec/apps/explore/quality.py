@@ -1,0 +1,72 @@
+"""How well a collection answers judged queries, by meaning and by words, through its own search."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from nestvec.core.types import Float64
+from nestvec.metrics import Interval, bootstrap_mean, judge, ndcg, recall, reciprocal_rank
+from nestvec.planner.questions import Questions
+from nestvec.search.collection import Collection, Mode
+
+K = 10
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Scores of one way to search.
+
+    Args:
+        ndcg: nDCG@10.
+        recall: recall@10.
+        first: reciprocal rank of the first relevant document.
+    """
+
+    ndcg: Interval
+    recall: Interval
+    first: Interval
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What was measured.
+
+    Args:
+        dense: by meaning.
+        lexical: by words (BM25).
+        difference: nDCG@10 by meaning minus that by words, query by query.
+        hardest: the queries that are answered worst by meaning, with their nDCG@10.
+    """
+
+    dense: Quality
+    lexical: Quality
+    difference: Interval
+    hardest: tuple[tuple[str, float], ...]
+
+
+def answered(collection: Collection, questions: Questions) -> Answered:
+    """Search for every judged query, documents by their best passage, and score the ten best.
+
+    Args:
+        collection: open for reading.
+        questions: with judgements.
+    """
+    gains = questions.gains or ()
+    dense, by_meaning = _measure(collection, questions, gains, "dense")
+    lexical, by_words = _measure(collection, questions, gains, "lexical")
+    worst = np.argsort(by_meaning, kind="stable")[:10].tolist()
+    hardest = tuple((questions.texts[i], float(by_meaning[i])) for i in worst)
+    return Answered(dense, lexical, bootstrap_mean(by_meaning - by_words), hardest)
+
+
+def _measure(
+    collection: Collection, questions: Questions, gains: tuple[Mapping[str, float], ...], mode: Mode
+) -> tuple[Quality, Float64[np.ndarray, " q"]]:
+    results = collection.search_many(questions.texts, K, mode=mode, per_document=True)
+    ranked, ideal = judge([[result.document for result in row] for row in results], gains, k=K)
+    values = ndcg(ranked, ideal)
+    means = (bootstrap_mean(x) for x in (values, recall(ranked, ideal), reciprocal_rank(ranked, ideal)))
+    return Quality(*means), values

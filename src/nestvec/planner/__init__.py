@@ -1,0 +1,26 @@
+"""Which sizes to ship: every dial tried on one's own data, and the cheapest setting that is shown to keep enough."""
+
+from nestvec.planner.budget import Budget
+from nestvec.planner.candidates import Candidate, Coding, codings
+from nestvec.planner.choosing import Rules
+from nestvec.planner.planning import Dials, Task, plan
+from nestvec.planner.result import Plan, Row
+from nestvec.planner.targets import Agreement, Judged, Target
+from nestvec.planner.views import View
+
+__all__ = [
+    "Agreement",
+    "Budget",
+    "Candidate",
+    "Coding",
+    "Dials",
+    "Judged",
+    "Plan",
+    "Row",
+    "Rules",
+    "Target",
+    "Task",
+    "View",
+    "codings",
+    "plan",
+]

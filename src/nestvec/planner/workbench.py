@@ -1,0 +1,141 @@
+"""Building candidates and asking them: the searchers that a collection itself would use, over the vectors at hand."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from nestvec.core.coding import Codec
+from nestvec.core.protocols import Searcher
+from nestvec.core.types import Array, Float64, Int64, Matrix
+from nestvec.planner.candidates import Candidate, Coding, held_bytes, index_bytes
+from nestvec.planner.targets import Target
+from nestvec.planner.views import View
+from nestvec.search.backends.faiss import HnswGraph
+from nestvec.search.flat import Flat, Rows
+from nestvec.search.graph import Routed, tune
+from nestvec.search.twostage import TwoStage
+
+_SAMPLE = 20_000  # rows that a codec is fitted on
+_WARM = 3  # searches before the clock runs
+_FEW = 512  # rows that a codec is fitted on where only its size is asked for
+
+
+@dataclass(eq=False)
+class Workbench:
+    """Makes searchers for candidates, and keeps what several of them share. Used by one thread.
+
+    Args:
+        views: one a depth, the full size first.
+        seed: of codecs.
+        recall: asked of a graph.
+    """
+
+    views: Sequence[View]
+    seed: int = 0
+    recall: float = 0.99
+    _flats: dict[tuple[int | None, int], tuple[Flat, Matrix]] = field(default_factory=dict)
+    _built: dict[tuple[int | None, int, Coding], TwoStage] = field(default_factory=dict)
+    _codecs: dict[tuple[int, Coding], tuple[Codec, int]] = field(default_factory=dict)
+    _graphs: dict[tuple[int | None, int], HnswGraph] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> int:
+        """How many documents there are."""
+        return len(self.views[0].documents)
+
+    def view(self, depth: int | None) -> View:
+        """The view of a depth."""
+        return next(view for view in self.views if view.depth == depth)
+
+    def bytes_of(self, candidate: Candidate, n: int) -> tuple[int, int]:
+        """Bytes in memory, the encoder with them, and on disk, of ``n`` rows."""
+        codec, held = self._small(candidate.dim, candidate.coding) if candidate.coding else (None, 0)
+        ram, disk = index_bytes(candidate, codec, n, held=held)
+        key = candidate.depth, candidate.dim
+        if candidate.index == "graph" and key in self._graphs:
+            graph = round(len(self._graphs[key].to_bytes()) * n / self.rows)
+            ram, disk = graph, 4 * candidate.dim * n + graph
+        return ram + self.view(candidate.depth).encoder_bytes, disk
+
+    def searcher(self, candidate: Candidate) -> Searcher:
+        """What a collection of that setting would search with."""
+        flat, _ = self._flat(candidate)
+        if candidate.coding is not None:
+            return replace(self._two_stage(candidate, candidate.coding), m=candidate.m)
+        if candidate.index == "graph":
+            return self._graph(candidate, flat)
+        return flat
+
+    def found(self, candidate: Candidate, queries: Int64[np.ndarray, " a"], k: int) -> Int64[np.ndarray, "a k"]:
+        """Row ids of the ``k`` best, for queries by position."""
+        return self.searcher(candidate).search(self._flat(candidate)[1][queries], k).ids
+
+    def scores(
+        self, candidate: Candidate, queries: Int64[np.ndarray, " a"], target: Target
+    ) -> Float64[np.ndarray, " a"]:
+        """What a target says of a candidate's answers."""
+        return target.scores(queries, self.found(candidate, queries, target.depth))
+
+    def seconds(self, candidate: Candidate, queries: Int64[np.ndarray, " a"], k: int) -> Float64[np.ndarray, " a"]:
+        """Wall seconds of one search after the other, one query each."""
+        search, asked = self.searcher(candidate).search, self._flat(candidate)[1][queries]
+        for query in asked[:_WARM]:
+            search(query[None], k)
+        return timed([lambda query=query: search(query[None], k) for query in asked])  # type: ignore[misc]
+
+    def part(self, rows: int) -> Workbench:
+        """The same with the first ``rows`` documents only, and one view: for timing at another number of rows."""
+        first = self.views[0]
+        return Workbench([replace(first, documents=first.documents[:rows])], self.seed)
+
+    def _flat(self, candidate: Candidate) -> tuple[Flat, Matrix]:
+        key = candidate.depth, candidate.dim
+        if key not in self._flats:
+            documents, queries = self.view(candidate.depth).at(candidate.dim)
+            rows = Rows(np.arange(len(documents)), documents)
+            self._flats[key] = Flat((rows,), candidate.dim), queries
+        return self._flats[key]
+
+    def _two_stage(self, candidate: Candidate, coding: Coding) -> TwoStage:
+        key = candidate.depth, candidate.dim, coding
+        if key not in self._built:
+            flat, _ = self._flat(candidate)
+            live = flat.live
+            some = live if len(live) <= _SAMPLE else _spread(live)
+            self._built[key] = TwoStage.build(coding.fit(flat.vectors(some), seed=self.seed), flat)
+        return self._built[key]
+
+    def _small(self, dim: int, coding: Coding) -> tuple[Codec, int]:
+        """The codec, fitted on a few rows, and bytes of a code in memory: neither size depends on the rows."""
+        if (dim, coding) not in self._codecs:
+            few: Array = np.random.default_rng(self.seed).standard_normal((_FEW, dim)).astype(np.float32)
+            codec = coding.fit(few, seed=self.seed)
+            self._codecs[dim, coding] = codec, held_bytes(codec, few)
+        return self._codecs[dim, coding]
+
+    def _graph(self, candidate: Candidate, flat: Flat) -> Routed:
+        key = candidate.depth, candidate.dim
+        if key not in self._graphs:
+            live = flat.live
+            graph = HnswGraph.build(flat.vectors(live), rows=live, seed=self.seed)
+            self._graphs[key] = tune(graph, flat, target=self.recall)  # type: ignore[assignment]  # the same kind
+        return Routed(flat, self._graphs[key])
+
+
+def timed(calls: Sequence[Callable[[], object]]) -> Float64[np.ndarray, " s"]:
+    """Wall seconds of each call."""
+    taken = np.empty(len(calls))
+    for i, call in enumerate(calls):
+        start = time.perf_counter()
+        call()
+        taken[i] = time.perf_counter() - start
+    return taken
+
+
+def _spread(rows: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " s"]:
+    """Evenly spaced ones."""
+    return rows[np.linspace(0, len(rows) - 1, _SAMPLE).astype(np.int64)]
