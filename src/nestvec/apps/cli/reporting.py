@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,8 +21,6 @@ if TYPE_CHECKING:
     from nestvec.apps.explore.report import Contents
     from nestvec.planner import Plan
     from nestvec.planner.questions import Questions
-
-_DIAGNOSTICS = "nestvec.evaluation.diagnostics"
 
 
 def report(
@@ -117,12 +113,11 @@ def _contents(
 
 def _diagnosed(out: Output, folder: Path) -> tuple[tuple[Any, ...], tuple[tuple[str, str], ...], str]:
     """What diagnostics found, what they left out, and why there is nothing, if so."""
-    if importlib.util.find_spec("nestvec.evaluation") is None:
-        return (), (), "This nestvec has no diagnostics."
-    room = importlib.import_module(_DIAGNOSTICS)
+    from nestvec.evaluation.diagnostics import Subject, diagnose
+
     try:
-        with room.Subject.from_collection(folder) as subject, waiting(out, "looking at the vectors"):
-            found = room.diagnose(subject)
+        with Subject.from_collection(folder) as subject, waiting(out, "looking at the vectors"):
+            found = diagnose(subject)
     except InputError as cause:
         return (), (), f"Nothing can be said: {cause}"
     return tuple(found.findings), tuple(found.skipped), ""
