@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TORCH ?= 2.13.0
 
-.PHONY: help env demo test test-slow check bench docs clean
+.PHONY: help env demo test test-slow check lint bench docs clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,12 +32,13 @@ test-slow: $(READY)  ## Run the long tests
 	$(BIN)/python -m pytest -m slow
 
 # The formatter sees code only: examples in pages are laid out by hand.
-check: $(READY)  ## Format, lint, types, import contracts, fast tests
+check: lint test  ## All of what must pass before a change is taken
+
+lint: $(READY)  ## Format, lint, types, import contracts
 	$(BIN)/ruff format --check src tests benchmarks changes
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 bench: $(READY)  ## Run one benchmark: make bench NAME=retrieval [QUICK=1]
 	$(BIN)/python -m benchmarks $(if $(NAME),$(NAME),--list) $(if $(QUICK),--quick)

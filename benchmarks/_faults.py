@@ -4,6 +4,8 @@ Everything that forks runs in a process of its own, which imports nothing but th
 
     python -m benchmarks._faults DRIVER FOLDER '{"option": 1}'    # prints one JSON object
 
+The option ``bands`` does it to collections whose leading dimensions lie apart.
+
 The workload is a fixed function of the number of the batch, so what a collection must hold after any batch
 is known without asking the collection.
 """
@@ -19,7 +21,7 @@ from pathlib import Path
 
 from benchmarks._damage import flips, full, log_flips, readers, refusals
 from benchmarks._stops import kills, points, power
-from benchmarks._workload import require
+from benchmarks._workload import BANDS, SETTINGS, require
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -59,8 +61,11 @@ def drive(name: str, folder: Path, **options: object) -> dict[str, int]:
 
 def main() -> None:
     """One driver."""
-    name, folder, options = sys.argv[1:]
-    print(json.dumps(DRIVERS[name](Path(folder), **json.loads(options))))
+    name, folder, told = sys.argv[1:]
+    options = json.loads(told)
+    if options.pop("bands", False):
+        SETTINGS["bands"] = BANDS
+    print(json.dumps(DRIVERS[name](Path(folder), **options)))
 
 
 if __name__ == "__main__":

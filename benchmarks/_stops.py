@@ -312,6 +312,19 @@ class PowerDisk(Disk):
         self.names = self.names | {str(path.relative_to(self.path)): inode}
         return super().write_new(path, noted())
 
+    def write_placed(self, path: Path, pieces: Iterable[tuple[int, bytes | memoryview]]) -> int:
+        """As the disk does."""
+        inode = _Inode()
+
+        def noted() -> Iterator[tuple[int, bytes | memoryview]]:
+            for offset, piece in pieces:
+                yield offset, piece
+                data = bytes(piece)
+                inode.now = inode.now[:offset].ljust(offset, b"\0") + data + inode.now[offset + len(data) :]
+
+        self.names = self.names | {str(path.relative_to(self.path)): inode}
+        return super().write_placed(path, noted())
+
     def write_at(self, path: Path, offset: int, piece: bytes) -> None:
         """As the disk does."""
         inode = self.names[str(path.relative_to(self.path))]

@@ -18,6 +18,7 @@ from nestvec.store import compact as compaction
 
 DIM = 16
 SETTINGS: dict[str, Any] = {"arrays": {"dense": DIM}}
+BANDS = {"dense": [4, 4, 8]}
 
 
 class BrokenPromiseError(Exception):

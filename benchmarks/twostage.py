@@ -149,7 +149,7 @@ def small(out: Outcome, documents: Array, queries: Array, judgements: list[dict[
         "exact": flat,
         "rabitq@1, 1 bit": TwoStage.build(RaBitQ.fit(sample), flat, m=M),
         "sign@1": TwoStage.build(Sign.fit(sample), flat, m=M),
-        "funnel 64, 128": Funnel.build(flat, widths=(64, 128), keep=(200, 100)),
+        "funnel 64, 128": Funnel(flat, widths=(64, 128), keep=(200, 100)),
     }
     values = {}
     for name, search in searches.items():

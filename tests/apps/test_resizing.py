@@ -8,6 +8,7 @@ import pytest
 from nestvec import Collection, Record, Space, Vectors
 from nestvec.apps.cli import resizing
 from nestvec.search import codes as codes_module
+from nestvec.search import funnel, narrowing
 
 
 def data(done):
@@ -39,12 +40,33 @@ def test_codes_are_told_with_what_was_measured(nestvec, tmp_path, monkeypatch):
     assert "int8_rows@1, 8 bits a dimension" in text
     assert "recall 1 measured, 0.95 asked" in text
     with Collection.open(tmp_path / "c") as made:
-        assert resizing.told_codes(made.info()) in text
+        assert resizing.told_search(made.info())[0][1] in text
+
+
+def test_a_funnel_is_told_with_what_was_measured_and_what_is_laid_out(nestvec, tmp_path, monkeypatch):
+    monkeypatch.setattr(narrowing, "FROM", 100)
+    monkeypatch.setattr(funnel, "_LADDER", (50,))
+    space = Space("toy", weights="0", pooling="mean", dim=96, unit=False)
+    x = np.random.default_rng(0).standard_normal((120, 96)).astype(np.float32)
+    with Collection.create(tmp_path / "c", encoder=None, space=space) as made:
+        made.add([Record(str(i), "text") for i in range(60)], vectors=Vectors(x[:60], space))
+    text = " ".join(nestvec("resize", tmp_path / "c", "full", "--funnel").stdout.split())
+    assert "funnel from 4,096 records on" in text
+    with Collection.open(tmp_path / "c", write=True) as made:
+        made.add([Record(str(i), "text") for i in range(60, 120)], vectors=Vectors(x[60:], space))
+    text = " ".join(nestvec("info", tmp_path / "c").stdout.split())
+    assert "best 50 by 64 dimensions; recall" in text
+    assert "50% of the vectors laid out for it, all of them after nestvec compact" in text
+    nestvec("compact", tmp_path / "c")
+    assert "laid out" not in nestvec("info", tmp_path / "c").stdout
+    assert data(nestvec("info", tmp_path / "c", "--json"))["bands"] == [64, 32]
+    assert "codes none" in " ".join(nestvec("resize", tmp_path / "c", "full", "--no-funnel").stdout.split())
 
 
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
+        (["full", "--funnel"], "a funnel must have more than 64 dimensions"),
         (["b3"], "bits must be 1, 2, 4, 8, 16 or 32, got 3"),
         (["b1", "--codec", "rabitq"], "did you mean 'rabitq@1'?"),
         (["b1", "--codec", "int4@1"], "bits must be 4 with int4@1, got 1"),

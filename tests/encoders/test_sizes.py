@@ -148,7 +148,8 @@ def test_vectors_that_are_compared_by_dot_keep_their_lengths(make_model):
 
 
 @marked
-def test_a_collection_pins_its_size(small, tmp_path):
+def test_a_collection_pins_its_size(small, make_model, tmp_path):
+    from nestvec.encoders import load
     from nestvec.search import Collection
 
     with Collection.create(tmp_path / "a", encoder=small.folder, size="L1-d16-b8") as made:
@@ -157,11 +158,14 @@ def test_a_collection_pins_its_size(small, tmp_path):
         assert made.space == small.at("L1-d16").space
         assert made.vectors([next(iter(made.records())).id]).values.shape == (1, 16)
     with Collection.open(tmp_path / "a", write=True) as again:
-        assert str(again.encoder.size) == "L1-d16-b8"
+        assert str(again.encoder.size) == "L1-d16"  # bits are no business of the encoder
         assert again.search("a cat sat", 1)[0].record.text == TEXTS[1]
         assert again.info()["size"] == "L1-d16-b8"
+    with Collection.open(tmp_path / "a", encoder=small) as brought:  # put to the size that is pinned
+        assert str(brought.encoder.size) == "L1-d16"
+        assert brought.search("a cat sat", 1)[0].record.text == TEXTS[1]
     with pytest.raises(SpaceMismatchError):
-        Collection.open(tmp_path / "a", encoder=small)
+        Collection.open(tmp_path / "a", encoder=load(make_model(pooling="cls")))
     with Collection.create(tmp_path / "b", encoder=small.at("L1")) as made:
         assert made.settings.size == "L1"
     with Collection.create(tmp_path / "c", encoder=small, size="d8") as made:

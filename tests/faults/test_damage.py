@@ -20,6 +20,13 @@ def test_no_flipped_bit_and_no_lost_block_goes_unnoticed_or_changes_an_answer(tm
     assert counts["refused"] > counts["unharmed"]
 
 
+def test_no_damage_to_any_band_goes_unnoticed_or_changes_an_answer(tmp_path):
+    counts = drive("flips", tmp_path, count=200, truncated=20, zeroed=20, bands=True)
+    assert counts["flips"] == 200
+    assert counts["undetected"] == counts["silent_wrong"] == 0
+    assert counts["refused"] > counts["unharmed"]
+
+
 @pytest.mark.parametrize("count", [100, pytest.param(2_000, marks=pytest.mark.slow)])
 def test_a_flipped_bit_in_the_log_of_a_killed_writer_is_noticed_or_harmless(tmp_path, count):
     counts = drive("log_flips", tmp_path, count=count)

@@ -64,8 +64,21 @@ def make_resized(path: Path) -> None:
         store.put_derived("index", b"of the new vectors", {})
 
 
+def make_banded(path: Path) -> None:
+    """Vectors whose leading dimensions lie apart, with and without gaps in their row ids."""
+    with Store.create(
+        path, settings={"arrays": {"dense": 8}, "bands": {"dense": [2, 2, 4]}, "note": "banded"}
+    ) as store:
+        store.commit(records(0, 10), {"dense": vectors(0, 10)}, commit_id="first")
+        store.commit(remove=["id 7"], commit_id="second")
+        store.compact()
+        store.commit(records(10, 12), {"dense": vectors(10, 12)}, commit_id="fourth")
+        store.put_derived("index", b"beside bands", {})
+
+
 if __name__ == "__main__":
-    for target, how in ((HERE / f"v{FORMAT}", make), (HERE / "resized", make_resized)):
+    made = ((HERE / f"v{FORMAT}", make), (HERE / "resized", make_resized), (HERE / "bands", make_banded))
+    for target, how in made:
         if target.exists():
             sys.stderr.write(f"{target} is there; a golden collection is made once\n")
             continue

@@ -65,6 +65,23 @@ def test_one_that_was_resized_opens_at_its_size_and_grows(tmp_path):
     assert verify(tmp_path / "c").ok
 
 
+def test_one_with_bands_opens_reads_its_prefixes_and_grows(tmp_path):
+    shutil.copytree(HERE / "bands", tmp_path / "c")
+    assert verify(tmp_path / "c").problems == ()
+    with Store.open(tmp_path / "c", write=True) as store:
+        with store.read() as snapshot:
+            assert [segment.widths for segment in snapshot.segments("dense")] == [(2, 2, 4)] * 2
+            assert {r.id: r for r in snapshot.get(list(EXPECTED))} == EXPECTED
+            found = snapshot.find(["id 0", "id 11"])
+            rids = np.array([found["id 0"], found["id 11"]])
+            wanted = np.concatenate([make.vectors(0, 1), make.vectors(11, 12)])
+            assert (snapshot.vectors("dense", rids) == wanted).all()
+            assert (snapshot.vectors("dense", rids, width=3) == wanted[:, :3]).all()
+        assert store.get_derived("index")[0] == b"beside bands"
+        store.commit(make.records(20, 21), {"dense": make.vectors(20, 21)})
+    assert verify(tmp_path / "c").ok
+
+
 def test_it_can_be_written_to(golden):
     with Store.open(golden, write=True) as store:
         assert store.commit(make.records(10, 12), {"dense": make.vectors(10, 12)}, commit_id="fifth").repeated

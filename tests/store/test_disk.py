@@ -2,6 +2,7 @@ import errno
 import os
 
 import apsw
+import numpy as np
 import pytest
 
 from nestvec.core.errors import CorruptError, DiskError, LockedError, NotFoundError, StoreError
@@ -30,6 +31,13 @@ def test_what_says_it_syncs_does(tmp_path, synced):
     assert file.read_bytes() == b"aXc"
     with pytest.raises(FileExistsError):
         disk.write_new(file, [])
+    placed = tmp_path / "placed"
+    assert disk.write_placed(placed, [(4, b"ef"), (0, memoryview(b"ab")), (2, np.frombuffer(b"cd", "<i2").data)]) == 6
+    assert synced[3:] == []
+    assert placed.read_bytes() == b"abcdef"
+    with pytest.raises(FileExistsError):
+        disk.write_placed(placed, [])
+    disk.remove(placed)
     disk.move(file, tmp_path / "g")
     disk.remove(tmp_path / "g")
     disk.remove(tmp_path / "g")

@@ -33,6 +33,17 @@ def test_settings_must_name_their_arrays(path, settings):
     assert not path.exists()
 
 
+@pytest.mark.parametrize(
+    "bands", [["dense"], {"dense": [1, 2]}, {"dense": [4, 0]}, {"dense": []}, {"dense": "4"}, {"other": [4]}]
+)
+def test_bands_must_fit_their_array(path, bands):
+    with pytest.raises(InputError, match="widths that add up to its dim"):
+        Store.create(path, settings={"arrays": {"dense": 4}, "bands": bands})
+    with pytest.raises(InputError, match="at most 16 widths"):
+        Store.create(path, settings={"arrays": {"dense": 17}, "bands": {"dense": [1] * 17}})
+    assert not path.exists()
+
+
 def test_a_folder_with_something_in_it_is_left_alone(path):
     path.mkdir()
     (path / "thesis.txt").write_text("mine")

@@ -84,7 +84,7 @@ def dots(
     Cost: reads each row once. Safe to call from several threads at once.
     """
     out = np.empty(len(at), np.float32)
-    if _state.kernel is None:
+    if _state.kernel is None or not values.flags.c_contiguous:  # what is compiled takes whole rows only
         start = time.perf_counter()
         piece = max(_PIECE // max(values.shape[1], 1), 1)
         for i in range(0, len(at), piece):

@@ -3,8 +3,9 @@
 from nestvec.search.codes import CodesReport
 from nestvec.search.collection import Collection
 from nestvec.search.flat import Flat
-from nestvec.search.funnel import Funnel
+from nestvec.search.funnel import Funnel, tune_funnel
 from nestvec.search.indexing import IndexReport, Survey
+from nestvec.search.narrowing import FunnelReport
 from nestvec.search.resizing import Resized
 from nestvec.search.result import Result
 from nestvec.search.twostage import TwoStage, tune
@@ -15,6 +16,7 @@ __all__ = [
     "Collection",
     "Flat",
     "Funnel",
+    "FunnelReport",
     "IndexReport",
     "IndexWarning",
     "Resized",
@@ -22,4 +24,5 @@ __all__ = [
     "Survey",
     "TwoStage",
     "tune",
+    "tune_funnel",
 ]

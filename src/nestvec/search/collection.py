@@ -28,6 +28,7 @@ from nestvec.search.coding import choose
 from nestvec.search.encoding import at_size, fitting, load_at, open_encoder
 from nestvec.search.finder import Finder, GraphReport
 from nestvec.search.indexing import Indexing, IndexReport, Item, Progress, Source, Survey, from_items, from_sources
+from nestvec.search.narrowing import FunnelReport
 from nestvec.search.resizing import Counts, Moved, Resized, recode, revector, settings_for
 from nestvec.search.result import Result
 from nestvec.search.settings import ARRAY, RECALL, Settings, as_searched
@@ -57,7 +58,7 @@ class Collection:
         self._lock = threading.RLock()
 
     @classmethod
-    def create(
+    def create(  # noqa: PLR0913  # one choice each, and all of them have a default
         cls,
         path: str | Path,
         *,
@@ -68,6 +69,7 @@ class Collection:
         size: Size | str | None = None,
         codec: str | None = None,
         recall: float = RECALL,
+        funnel: bool = False,
     ) -> Collection:
         """Make an empty collection and open it for writing. What is given here holds until a :meth:`resize`.
 
@@ -81,11 +83,14 @@ class Collection:
             size: of the vectors, such as ``L3-d128-b1``; None for that of the encoder. With fewer than 32 bits a
                 search scans codes in memory and scores the best of them by the vectors on the disk.
             codec: what makes the codes, by its name in the catalogue; None for the default of so many bits.
-            recall: share of the ten nearest rows that a search through codes must find; it is measured.
+            recall: share of the ten nearest rows that a search through codes or a funnel must find; it is measured.
+            funnel: keep leading dimensions in bands of their own on the disk, and search by them first: for float32
+                vectors of models whose leading dimensions say most. Nothing is held in memory.
 
         Raises:
             InputError: encoder and space are both given or both missing; the budget exceeds the encoder's window; the
-                encoder has no such size; there is no codec of so many bits.
+                encoder has no such size; there is no codec of so many bits; a funnel is asked for together with fewer
+                bits, or of vectors that are too short.
             MissingExtraError: the encoder needs a library that is not installed.
             StoreError: the folder has something in it, or cannot be written.
         """
@@ -108,7 +113,7 @@ class Collection:
         pinned = str(replace(getattr(encoder, "size", None) or Size(), bits=asked.bits))
         overlap = min(overlap, max(0, budget // 2 - 1))
         name = coding.codec if coding else None
-        settings = Settings(cast(Space, space), kind, source, budget, overlap, pinned, name, recall)
+        settings = Settings(cast(Space, space), kind, source, budget, overlap, pinned, name, recall, funnel)
         return cls(Store.create(path, settings=settings.to_json()), encoder=encoder)
 
     @classmethod
@@ -240,7 +245,7 @@ class Collection:
             if vectors is not None:
                 return self._add_vectors(records, vectors)
             report = Indexing(self._store, self.settings, self.encoder).run(from_items(records))
-            self._refresh_codes()
+            self._refresh()
             return report
 
     def _add_vectors(self, records: Iterable[Item], vectors: Vectors) -> IndexReport:
@@ -250,7 +255,7 @@ class Collection:
         if len(rows) != len(vectors):
             raise InputError(f"there must be one vector a record, got {len(vectors)} and {len(rows)}. {report.read}")
         done = self._store.commit(rows, {ARRAY: as_searched(vectors.values, self.space)})
-        self._refresh_codes()
+        self._refresh()
         report.encoded, report.removed, report.commits = done.added, done.removed, 1
         report.seconds = time.monotonic() - start
         return report
@@ -279,7 +284,7 @@ class Collection:
         with self._lock:
             indexing = Indexing(self._store, self.settings, self.encoder)
             report = indexing.run(from_sources(source, limits=limits, fields=fields), prune=prune, progress=progress)
-            self._refresh_codes()
+            self._refresh()
             self._finder.refresh_graph()
             return report
 
@@ -431,7 +436,13 @@ class Collection:
             return self._finder.build_graph(recall=recall)
 
     def resize(
-        self, size: Size | str, *, codec: str | None = None, recall: float | None = None, progress: Moved | None = None
+        self,
+        size: Size | str,
+        *,
+        codec: str | None = None,
+        recall: float | None = None,
+        funnel: bool | None = None,
+        progress: Moved | None = None,
     ) -> Resized:
         """Turn the collection to another size, in place.
 
@@ -444,6 +455,8 @@ class Collection:
             size: such as ``L3-d128-b1``; what it leaves out is turned fully up.
             codec: as in :meth:`create`.
             recall: as in :meth:`create`; None to leave it.
+            funnel: as in :meth:`create`; None to leave it, though fewer bits take its place. Vectors that are there
+                already are laid out for it by the next :meth:`compact`.
             progress: called while vectors are replaced.
 
         Raises:
@@ -454,9 +467,8 @@ class Collection:
             start, old = time.monotonic(), self.settings
             self._store.writer  # noqa: B018  # says so now if it is open for reading
             asked, coding = choose(size, codec)
-            name, recall = coding.codec if coding else None, old.recall if recall is None else recall
-            encoder = self._other_encoder(asked)
-            new = settings_for(old, asked, name, recall, encoder)
+            name, encoder = coding.codec if coding else None, self._other_encoder(asked)
+            new = settings_for(old, asked, name, recall=recall, funnel=funnel, encoder=encoder)
             counts = Counts()
             if encoder is None:
                 recode(self._store, old, new)
@@ -467,9 +479,9 @@ class Collection:
                 version = snapshot.version
             if encoder is not None:
                 self._encoder = encoder
-            codes = self._refresh_codes()
+            codes, narrowed = self._refresh()
             seconds = time.monotonic() - start
-            return Resized(new.size, new.codec, version, counts.encoded, counts.cut, seconds, codes)
+            return Resized(new.size, new.codec, version, counts.encoded, counts.cut, seconds, codes, narrowed)
 
     def _other_encoder(self, asked: Size) -> Encoder | None:
         """The encoder at another depth or dim; None if that is the one that the collection has."""
@@ -486,8 +498,11 @@ class Collection:
         found = at_size(self._source, turned) if isinstance(self._source, Encoder) else load_at(self._source, turned)
         return None if found.space.fingerprint == self.space.fingerprint else found
 
-    def _refresh_codes(self) -> CodesReport | None:
-        return self._finder.refresh_codes(self.settings.coding, target=self.settings.recall)
+    def _refresh(self) -> tuple[CodesReport | None, FunnelReport | None]:
+        """Bring codes, or the funnel, up to the newest version."""
+        has = self.settings
+        codes = self._finder.refresh_codes(has.coding, target=has.recall)
+        return codes, self._finder.refresh_funnel(wanted=has.funnel, target=has.recall)
 
     def versions(self) -> list[Version]:
         """The versions that can be opened, oldest first."""
@@ -497,7 +512,7 @@ class Collection:
         """Give back the space of what was deleted or replaced; older versions cannot be opened afterwards."""
         with self._lock:
             done = self._store.compact()
-            self._refresh_codes()
+            self._refresh()
             self._finder.refresh_graph()
             return done
 
@@ -528,7 +543,7 @@ class Collection:
             done.actions.append(f"{made} rows were encoded again")
             done.missing.pop(ARRAY)
         with cls.open(path, write=True) as collection:
-            collection._refresh_codes()  # noqa: SLF001  # its own class
+            collection._refresh()  # noqa: SLF001  # its own class
         return done
 
     def info(self) -> dict[str, JSON]:

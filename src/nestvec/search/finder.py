@@ -18,6 +18,7 @@ from nestvec.search.backends.faiss import HnswGraph
 from nestvec.search.codes import Codes, CodesReport, flat_over
 from nestvec.search.coding import Coding
 from nestvec.search.graph import STALE, Graph, Routed, tune
+from nestvec.search.narrowing import FunnelReport, Narrowing
 from nestvec.search.warning import IndexWarning
 from nestvec.store import Snapshot, Store
 from nestvec.store.snapshot import State
@@ -60,6 +61,7 @@ class Finder:
     def __init__(self, store: Store) -> None:
         self._store = store
         self.codes = Codes(store)
+        self.narrowing = Narrowing(store)
         self._lock = threading.RLock()
         self._view: tuple[State, Routed] | None = None
         self._graph: Graph | None = None
@@ -77,7 +79,10 @@ class Finder:
         with self._lock:
             if self._view is None or self._view[0] is not state:
                 flat = flat_over(snapshot)
-                self._view = state, Routed(flat, self._usable_graph(state), self.codes.over(flat))
+                self._view = (
+                    state,
+                    Routed(flat, self._usable_graph(state), self.codes.over(flat) or self.narrowing.over(flat)),
+                )
                 self._allowed.clear()
             return self._view[1]
 
@@ -119,6 +124,13 @@ class Finder:
         done = self.codes.refresh(coding, target=target)
         with self._lock:
             self._view = None  # its codes may have been replaced
+        return done
+
+    def refresh_funnel(self, *, wanted: bool, target: float) -> FunnelReport | None:
+        """Measure the funnel where that is due; see :meth:`Narrowing.refresh`."""
+        done = self.narrowing.refresh(wanted=wanted, target=target)
+        with self._lock:
+            self._view = None
         return done
 
     def build_graph(self, *, recall: float) -> GraphReport:

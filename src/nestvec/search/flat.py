@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -36,12 +36,15 @@ class Segment(Protocol):
         ...
 
     @property
-    def values(self) -> Float32[np.ndarray, "n d"]:
-        """The vectors, one a row id; usually a read-only memory map."""
+    def bands(self) -> tuple[Float32[np.ndarray, "n _"], ...]:
+        """The vectors, one a row id, leading dimensions first; usually read-only memory maps, and often only one."""
         ...
 
-    def touch(self, start: int, stop: int, /) -> None:
-        """Called before positions ``start`` to ``stop`` are read; raises if they must not be."""
+    def touch(self, start: int, stop: int, /, *, width: int | None = None) -> None:
+        """Called before positions ``start`` to ``stop`` are read; raises if they must not be.
+
+        ``width``: no more than so many leading dimensions will be; None for all.
+        """
         ...
 
 
@@ -57,8 +60,35 @@ class Rows:
     rows: Int64[np.ndarray, " n"]
     values: Float32[np.ndarray, "n d"]
 
-    def touch(self, start: int, stop: int, /) -> None:
+    @property
+    def bands(self) -> tuple[Float32[np.ndarray, "n d"], ...]:
+        """All dimensions in one band."""
+        return (self.values,)
+
+    def touch(self, start: int, stop: int, /, *, width: int | None = None) -> None:
         """Nothing to check: what is in memory is trusted."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Cut:
+    """Dimensions ``lo`` to ``hi`` of a segment, nothing copied."""
+
+    segment: Segment
+    lo: int
+    hi: int
+
+    @property
+    def rows(self) -> Int64[np.ndarray, " n"]:
+        return self.segment.rows
+
+    @property
+    def bands(self) -> tuple[Float32[np.ndarray, "n _"], ...]:
+        starts = accumulate((band.shape[1] for band in self.segment.bands), initial=0)
+        cut = [(max(self.lo - at, 0), self.hi - at, band) for at, band in zip(starts, self.segment.bands, strict=False)]
+        return tuple(band[:, lo:hi] for lo, hi, band in cut if lo < min(hi, band.shape[1]))
+
+    def touch(self, start: int, stop: int, /, *, width: int | None = None) -> None:
+        self.segment.touch(start, stop, width=self.hi if width is None else self.lo + width)
 
 
 class _Part(NamedTuple):
@@ -66,14 +96,14 @@ class _Part(NamedTuple):
 
     segment: Segment
     rows: Array
-    values: Array  # a plain view: slicing np.memmap costs microseconds a time
+    bands: tuple[Array, ...]  # plain views: slicing np.memmap costs microseconds a time
     start: int  # position of its first row among all rows
     dead: Array  # positions inside the segment of rows that are not to be found
     counts_up: bool  # its row ids have no gaps, so that a position is a subtraction
 
 
 class _Block(NamedTuple):
-    values: Array  # [b, d], or all rows of the part if at is set
+    bands: tuple[Array, ...]  # [b, d] together, or all rows of the part if at is set
     positions: int | Array  # among all rows
     hidden: Array  # which of the b must not be found
     at: Array | None = None  # which rows of the part to score
@@ -111,12 +141,13 @@ class Flat:
     def __post_init__(self) -> None:
         parts, start = [], 0
         for segment in sorted((s for s in self.segments if len(s.rows)), key=lambda s: int(s.rows[0])):
-            rows, values = np.asarray(segment.rows), np.asarray(segment.values)
-            if values.shape != (len(rows), self.dim):
-                raise ShapeError(f"a segment must be [{len(rows)}, {self.dim}], got shape {values.shape}.")
+            rows, bands = np.asarray(segment.rows), tuple(map(np.asarray, segment.bands))
+            dim = sum(band.shape[1] for band in bands)
+            if dim != self.dim or any(len(band) != len(rows) for band in bands):
+                raise ShapeError(f"a segment must be [{len(rows)}, {self.dim}], got shape [{len(bands[0])}, {dim}].")
             counts_up = int(rows[-1]) - int(rows[0]) == len(rows) - 1
             dead = _positions(rows, self.dead, counts_up=counts_up)
-            parts.append(_Part(segment, rows, values, start, dead, counts_up))
+            parts.append(_Part(segment, rows, bands, start, dead, counts_up))
             start += len(rows)
         by_position = position = None
         if any(a.rows[-1] >= b.rows[0] for a, b in pairwise(parts)):
@@ -142,6 +173,16 @@ class Flat:
         every = np.concatenate([np.delete(part.rows, part.dead) for part in self._parts])
         return every if self._by_position is None else np.sort(every)
 
+    def dimensions(self, lo: int, hi: int) -> Flat:
+        """The same rows by their dimensions ``lo`` to ``hi`` alone; bands that hold none of these are not read.
+
+        Raises:
+            InputError: not ``0 <= lo < hi <= dim``.
+        """
+        if not 0 <= lo < hi <= self.dim:
+            raise InputError(f"dimensions must lie in 0 to {self.dim}, the first before the last, got {lo} to {hi}.")
+        return Flat(tuple(_Cut(segment, lo, hi) for segment in self.segments), hi - lo, self.dead)
+
     def vectors(self, rows: Int64[np.ndarray, " m"]) -> Float32[np.ndarray, "m d"]:
         """Copies of the vectors of row ids ``rows``, strictly ascending, dead ones included.
 
@@ -155,7 +196,7 @@ class Flat:
             local = _positions(part.rows, rows, counts_up=part.counts_up)
             if len(local):
                 _touch(part.segment, local)
-                out[np.searchsorted(rows, part.rows[local])] = gather.take(part.values, local)
+                out[np.searchsorted(rows, part.rows[local])] = _take(part.bands, local)
                 found += len(local)
         if found != len(rows):
             raise InputError(f"all {len(rows)} row ids must be here, got {len(rows) - found} that are not.")
@@ -242,16 +283,16 @@ class Flat:
                 where = chosen + part.start
                 positions = where if self._position is None else self._position[where]
                 if q == 1:  # no other query shares a copy
-                    yield _Block(part.values, positions, chosen[:0], chosen)
+                    yield _Block(part.bands, positions, chosen[:0], chosen)
                 else:
-                    yield _Block(gather.take(part.values, chosen), positions, chosen[:0])
+                    yield _Block((_take(part.bands, chosen),), positions, chosen[:0])
             i = j
 
     def _slice(self, part: _Part, lo: int, hi: int, hidden: Array) -> _Block:
         part.segment.touch(lo, hi)
         first = part.start + lo
         positions = first if self._position is None else self._position[first : part.start + hi]
-        return _Block(part.values[lo:hi], positions, hidden)
+        return _Block(tuple(band[lo:hi] for band in part.bands), positions, hidden)
 
     def _ids(self, positions: Int64[np.ndarray, "q k"]) -> Int64[np.ndarray, "q k"]:
         """Row ids of positions; -1 stays -1."""
@@ -281,16 +322,35 @@ def _block_rows(q: int) -> int:
 def _score(block: _Block, queries: Array, out: Array) -> Float32[np.ndarray, "b q"]:
     """Inner products of the rows of a block with the queries, ``-inf`` for hidden rows."""
     if block.at is not None:
-        return gather.dots(block.values, block.at, queries[0])[:, None]
-    b, q = len(block.values), len(queries)
+        at = block.at
+        parts = [gather.dots(band, at, query) for band, query in _matched(block.bands, queries[0])]
+        return np.sum(parts, axis=0)[:, None] if len(parts) > 1 else parts[0][:, None]
+    b, q = len(block.bands[0]), len(queries)
     scores: Array = out.reshape(-1)[: b * q].reshape(b, q)
-    if q == 1:
-        np.dot(block.values, queries[0], out=scores[:, 0])
-    else:
-        np.matmul(block.values, queries.T, out=scores)
+    for number, (band, some) in enumerate(_matched(block.bands, queries)):
+        if number:
+            scores += band @ some.T
+        elif q == 1:
+            np.dot(band, some[0], out=scores[:, 0])
+        else:
+            np.matmul(band, some.T, out=scores)
     if len(block.hidden):
         scores[block.hidden] = -np.inf
     return scores
+
+
+def _matched(bands: tuple[Array, ...], queries: Array) -> Iterator[tuple[Array, Array]]:
+    """Each band with the dimensions of the queries that it holds."""
+    start = 0
+    for band in bands:
+        yield band, queries[..., start : start + band.shape[1]]
+        start += band.shape[1]
+
+
+def _take(bands: tuple[Array, ...], at: Array) -> Array:
+    """Copies of the rows at positions ``at``, all their dimensions."""
+    parts = [gather.take(band, at) for band in bands]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
 
 def _positions(rows: Array, ids: Array, *, counts_up: bool) -> Int64[np.ndarray, " m"]:

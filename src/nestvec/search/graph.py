@@ -14,6 +14,7 @@ from nestvec.core.hits import Hits
 from nestvec.core.types import Array, ArrayLike, Bool, Int64
 from nestvec.kernels.topk import merge
 from nestvec.search.flat import Flat
+from nestvec.search.funnel import Funnel
 from nestvec.search.route import GraphCost, Route, choose
 from nestvec.search.twostage import TwoStage
 
@@ -72,12 +73,12 @@ class Routed:
     Args:
         flat: the truth.
         graph: None to scan always.
-        codes: scanned in place of the vectors, where there are some; it answers with any filter.
+        codes: scanned in place of the vectors, or a funnel over them, where there is one; it answers with any filter.
     """
 
     flat: Flat
     graph: Graph | None = None
-    codes: TwoStage | None = None
+    codes: TwoStage | Funnel | None = None
 
     @cached_property
     def _tail(self) -> Int64[np.ndarray, " t"]:
@@ -110,6 +111,10 @@ class Routed:
         route = choose(n, allowed, q=q, k=k, dim=self.flat.dim, graph=usable)
         if self.codes is None or route.kind == "graph" or self.codes.exact(q, k, allow=allow):
             return route
+        if isinstance(self.codes, Funnel):
+            widths = ", ".join(map(str, self.codes.widths))
+            reason = f"the first {widths} dimensions are scanned, and whole vectors of the last few"
+            return replace(route, kind="funnel", reason=reason)
         reason = f"codes of {len(self.codes.rows)} rows are scanned in memory, and the best rescored by their vectors"
         return replace(route, kind="codes", reason=reason)
 

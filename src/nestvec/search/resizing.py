@@ -11,6 +11,7 @@ from nestvec.core.protocols import Encoder
 from nestvec.core.size import Size
 from nestvec.core.types import JSON, Int64, Matrix
 from nestvec.search.codes import CodesReport
+from nestvec.search.narrowing import FunnelReport
 from nestvec.search.settings import ARRAY, Settings, as_searched
 from nestvec.store import Store
 
@@ -33,6 +34,7 @@ class Resized:
         cut: rows whose vector was cut to its leading dimensions.
         seconds: how long it took, codes included.
         codes: codes that were made; None where there are none, or those that were there serve.
+        funnel: as it was measured; None where there is none, or that which was there serves.
     """
 
     size: str
@@ -42,6 +44,7 @@ class Resized:
     cut: int
     seconds: float
     codes: CodesReport | None
+    funnel: FunnelReport | None = None
 
     def to_json(self) -> dict[str, JSON]:
         """For ``--json``."""
@@ -85,10 +88,18 @@ def revector(store: Store, old: Settings, new: Settings, encoder: Encoder, moved
     return Counts(cut=done) if cut else Counts(encoded=done)
 
 
-def settings_for(old: Settings, asked: Size, codec: str | None, recall: float, encoder: Encoder | None) -> Settings:
-    """The settings of a collection after a resize; ``encoder`` where its vectors are to be replaced."""
+def settings_for(
+    old: Settings, asked: Size, codec: str | None, *, recall: float | None, funnel: bool | None, encoder: Encoder | None
+) -> Settings:
+    """The settings of a collection after a resize; ``encoder`` where its vectors are to be replaced.
+
+    ``recall`` and ``funnel`` are None to stay as they are; but a codec takes the place of a funnel.
+    """
+    recall = old.recall if recall is None else recall
+    funnel = (old.funnel and codec is None) if funnel is None else funnel
+    size = str(replace(old.encoded, bits=asked.bits))
     if encoder is None:
-        return replace(old, size=str(replace(old.encoded, bits=asked.bits)), codec=codec, recall=recall)
+        return replace(old, size=size, codec=codec, recall=recall, funnel=funnel)
     turned = getattr(encoder, "size", None) or asked
     return replace(
         old,
@@ -97,6 +108,7 @@ def settings_for(old: Settings, asked: Size, codec: str | None, recall: float, e
         size=str(replace(Size.parse(turned), bits=asked.bits)),
         codec=codec,
         recall=recall,
+        funnel=funnel,
     )
 
 
@@ -111,7 +123,7 @@ def _cuts(store: Store, old: Settings, encoder: Encoder) -> bool:
         if not len(some):
             return False
         made = encoder.encode(snapshot.records(some)).values
-        cut = snapshot.vectors(ARRAY, some)[:, :dim]
+        cut = snapshot.vectors(ARRAY, some, width=dim)
     lengths = np.linalg.norm(made, axis=1) * np.linalg.norm(cut, axis=1)
     return bool(((made * cut).sum(axis=1) >= _SAME * lengths).all())
 
@@ -122,7 +134,7 @@ def _all_rows(segments: tuple[object, ...]) -> Int64[np.ndarray, " n"]:
 
 def _cut(store: Store, rids: Int64[np.ndarray, " m"], new: Settings) -> Matrix:
     with store.read() as snapshot:
-        leading = snapshot.vectors(ARRAY, rids)[:, : new.space.dim]
+        leading = snapshot.vectors(ARRAY, rids, width=new.space.dim)
     if not new.space.unit:
         return as_searched(leading, new.space)
     length = np.linalg.norm(leading, axis=1, keepdims=True)

@@ -9,7 +9,7 @@ from typing import Literal
 
 from nestvec.kernels import gather
 
-Kind = Literal["exact", "exact-over-allowed", "graph", "codes"]
+Kind = Literal["exact", "exact-over-allowed", "graph", "codes", "funnel"]
 
 # Nanoseconds, measured on 2 cores with AVX-512 and d = 384 (docs/guide/search.md says how). A machine twice as fast
 # is so in all of them, more or less, and only their ratios decide.

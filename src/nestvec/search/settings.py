@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from typing import cast
 
 import numpy as np
@@ -16,6 +17,8 @@ from nestvec.search.coding import Coding
 
 ARRAY = "dense"
 """Name of the array of one vector per record."""
+NARROW = 64
+"""Dimensions of the first band: with fewer, so many rows must be kept that less is saved than is read again."""
 RECALL = 0.99
 """Asked of codes and graphs where nothing else is said."""
 
@@ -31,6 +34,11 @@ def as_searched(values: Matrix, space: Space) -> Matrix:
     return (values / np.where(length > 0, length, 1)).astype(np.float32)
 
 
+def borders(dim: int) -> tuple[int, ...]:
+    """Where bands end, but for the last: at 64 dimensions and each doubling below ``dim``."""
+    return tuple(NARROW << step for step in range(dim.bit_length()) if NARROW << step < dim)
+
+
 @dataclass(frozen=True)
 class Settings:
     """The part of a collection's description that only a resize changes.
@@ -43,7 +51,8 @@ class Settings:
         overlap: tokens that two passages share where a section had to be cut.
         size: of its vectors, in text form; collections made before there were sizes are ``full``.
         codec: what keeps the vectors in memory, a name in the catalogue; None for float32.
-        recall: asked of searches through the codec: share of the ten nearest.
+        recall: asked of searches through the codec or the funnel: share of the ten nearest.
+        funnel: search leading dimensions first; they lie in bands of their own on the disk.
     """
 
     space: Space
@@ -54,12 +63,21 @@ class Settings:
     size: str = "full"
     codec: str | None = None
     recall: float = RECALL
+    funnel: bool = False
 
     def __post_init__(self) -> None:
         if self.budget and not 0 <= self.overlap < self.budget // 2:
             raise InputError(f"overlap must be less than half the budget of {self.budget}, got {self.overlap}.")
         if not 0 < self.recall <= 1:
             raise InputError(f"recall must be above 0 and at most 1, got {self.recall}.")
+        if self.funnel and self.codec is not None:
+            raise InputError(
+                f"a funnel must have float32 vectors, got size {self.size} with {self.codec}; ask for either."
+            )
+        if self.funnel and not borders(self.space.dim):
+            raise InputError(
+                f"a funnel must have more than {NARROW} dimensions, of which it leaves some out, got {self.space.dim}."
+            )
 
     @property
     def encoded(self) -> Size:
@@ -72,9 +90,19 @@ class Settings:
         bits = Size.parse(self.size).bits
         return None if self.codec is None or bits is None else Coding(self.codec, bits)
 
+    @property
+    def bands(self) -> tuple[int, ...]:
+        """Dimensions of each band that vectors are cut into for the funnel; none where there is no funnel."""
+        ends = (0, *borders(self.space.dim), self.space.dim)
+        return tuple(hi - lo for lo, hi in pairwise(ends)) if self.funnel else ()
+
     def to_json(self) -> dict[str, JSON]:
         """As the store keeps it."""
-        return {**asdict(self), "space": self.space.to_json(), "arrays": {ARRAY: self.space.dim}}
+        told = {**asdict(self), "space": self.space.to_json(), "arrays": {ARRAY: self.space.dim}}
+        if self.funnel:
+            return {**told, "bands": {ARRAY: list(self.bands)}}
+        del told["funnel"]
+        return told
 
     @classmethod
     def from_json(cls, data: Mapping[str, JSON]) -> Settings:
@@ -92,4 +120,5 @@ class Settings:
             size=cast(str, data.get("size", "full")),
             codec=cast("str | None", data.get("codec")),
             recall=cast(float, data.get("recall", RECALL)),
+            funnel=cast(bool, data.get("funnel", False)),
         )

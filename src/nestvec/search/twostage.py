@@ -14,6 +14,7 @@ from nestvec.core.hits import Hits
 from nestvec.core.types import Array, ArrayLike, Bool, Float32, Int64
 from nestvec.kernels.topk import Best, merge
 from nestvec.search.flat import Flat
+from nestvec.search.probe import Probe
 from nestvec.search.rescore import rescore
 
 _LADDER = (10, 20, 30, 50, 75, 100, 150, 200, 300, 500, 750, 1000, 1500, 2000)  # candidates tried by tune
@@ -242,30 +243,16 @@ def tune(
     Raises:
         InputError: ``target`` is out of range, or there are no live rows.
     """
-    live = search.flat.live
-    if not 0 < target <= 1 or not len(live):
-        raise InputError(f"target must be above 0 and at most 1, and rows live, got {target} and {len(live)} rows.")
-    own: Array = np.full(0, -1)
-    if asked is None:
-        own = np.sort(np.random.default_rng(seed).choice(live, min(queries, len(live)), replace=False))
-        sample = search.flat.vectors(own)
-    else:
-        sample = as_matrix(asked, name="asked", dim=search.flat.dim, at_least=1)
-        own = np.full(len(sample), -1)
-    truth = _without(search.flat.search(sample, k + 1).ids, own, k)
+    if not 0 < target <= 1 or not len(search.flat):
+        raise InputError(
+            f"target must be above 0 and at most 1, and rows live, got {target} and {len(search.flat)} rows."
+        )
+    probe = Probe.of(search.flat, k=k, queries=queries, asked=asked, seed=seed)
     recall, m = 0.0, _LADDER[-1]
     for m in _LADDER:
         if m < k:
             continue
-        found = _without(replace(search, m=m, k=0).search(sample, k + 1).ids, own, k)
-        hits = sum(len(set(a) & set(b)) for a, b in zip(truth, found, strict=True))
-        recall = hits / max(sum(map(len, truth)), 1)
+        recall = probe.recall(replace(search, m=m, k=0))
         if recall >= target:
             break
     return replace(search, m=m, k=k, recall=recall)
-
-
-def _without(ids: Int64[np.ndarray, "q k1"], own: Int64[np.ndarray, " q"], k: int) -> list[list[int]]:
-    """The first ``k`` of each row, the query itself and padding left out."""
-    rows = zip(ids.tolist(), own.tolist(), strict=True)
-    return [[i for i in row if i not in (-1, me)][:k] for row, me in rows]

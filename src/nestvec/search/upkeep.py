@@ -30,6 +30,8 @@ def describe(store: Store, settings: Settings, finder: Finder) -> dict[str, JSON
         "codec": settings.codec,
         "recall": settings.recall,
         "codes": finder.codes.info(),
+        "bands": list(settings.bands) or None,
+        "funnel": finder.narrowing.info(),
         "space": settings.space.to_json(),
         "fingerprint": settings.space.fingerprint,
         "passage_tokens": settings.budget,

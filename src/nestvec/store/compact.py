@@ -55,6 +55,8 @@ def merge_small(writer: Writer) -> bool:
 def compact(writer: Writer) -> Compaction:
     """Drop rows that are dead in the newest version, and the vectors with them; merge what is small.
 
+    Segments whose bands are not those that the settings ask for are written again with these.
+
     Older versions cannot be opened afterwards. Memory: one block of rows, whatever the size of the
     collection; on the disk, old and new copies of one group of segments stand side by side for a while.
     An interrupted compaction leaves a collection that is valid, and goes on where it stopped.
@@ -85,19 +87,21 @@ def _groups(writer: Writer, array: str) -> Iterator[list[SegmentInfo]]:
     """Neighbouring segments that are worth writing again, together."""
     group: list[SegmentInfo] = []
     for info in segment_list(writer.db, array):
-        full = info.n >= _FULL // 2 and not _has_dead(writer, info)
+        full = info.n >= _FULL // 2 and not _is_due(writer, info)
         if group and (full or sum(s.n for s in group) + info.n > _FULL):
-            if len(group) > 1 or _has_dead(writer, group[0]):
+            if len(group) > 1 or _is_due(writer, group[0]):
                 yield group
             group = []
         if not full:
             group.append(info)
-    if len(group) > 1 or (group and _has_dead(writer, group[0])):
+    if len(group) > 1 or (group and _is_due(writer, group[0])):
         yield group
 
 
-def _has_dead(writer: Writer, info: SegmentInfo) -> bool:
-    return len(_kept(writer, writer.open_segment(info))) < info.n
+def _is_due(writer: Writer, info: SegmentInfo) -> bool:
+    """Whether a segment has dead rows, or other bands than the settings ask for by now."""
+    segment = writer.open_segment(info)
+    return segment.widths != writer.widths(info.array) or len(_kept(writer, segment)) < info.n
 
 
 def _kept(writer: Writer, segment: Segment) -> Int64[np.ndarray, " m"]:
@@ -131,7 +135,7 @@ def _values(
     position = np.concatenate(kept)[order]
     for start in range(0, len(order), 4096):
         some = slice(start, start + 4096)
-        block = np.empty((len(source[some]), segments[0].values.shape[1]), np.float32)
+        block = np.empty((len(source[some]), sum(segments[0].widths)), np.float32)
         for number in np.unique(source[some]):
             here = source[some] == number
             block[here] = np.concatenate(list(checked_values(segments[number], position[some][here])))

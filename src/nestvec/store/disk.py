@@ -48,6 +48,22 @@ class Disk:
                 file.write(piece)
             return file.tell()
 
+    def write_placed(self, path: Path, pieces: Iterable[tuple[int, bytes | memoryview]]) -> int:
+        """Write a new file from ``(offset, piece)`` in any order and return its length; nothing is synced yet.
+
+        Raises:
+            FileExistsError: there is one already.
+        """
+        self.point(f"create {path.name}")
+        with path.open("xb", buffering=0) as file:
+            for offset, piece in pieces:
+                self.point(f"write {path.name}")
+                rest, at = memoryview(piece).cast("B"), offset
+                while rest:
+                    done = os.pwrite(file.fileno(), rest, at)
+                    rest, at = rest[done:], at + done
+            return os.fstat(file.fileno()).st_size
+
     def write_at(self, path: Path, offset: int, piece: bytes) -> None:
         """Overwrite part of an existing file, in one system call, and sync it."""
         self.point(f"write {path.name}")

@@ -25,7 +25,10 @@ SEGMENTS = "segments"
 DERIVED = "derived"
 QUARANTINE = "quarantine"
 
-FEATURES: frozenset[str] = frozenset()
+BANDS = "bands"
+"""Segments whose leading dimensions stand apart from the others."""
+_MOST_BANDS = 16  # their widths have to find room in the header of a segment
+FEATURES: frozenset[str] = frozenset({BANDS})
 """Names of additions to format 1 that this nestvec knows. A file that lists another one is refused."""
 
 
@@ -45,7 +48,7 @@ def create(path: Path, settings: Mapping[str, JSON], disk: Disk) -> None:
         (path / name).mkdir(exist_ok=True)
     content = {
         "format": FORMAT,
-        "reader_features": [],
+        "reader_features": _features(settings),
         "writer_features": [],
         "created": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "settings": dict(settings),
@@ -151,12 +154,18 @@ def copy_settings(path: Path, settings: Mapping[str, JSON], disk: Disk) -> None:
     if there["settings"] == settings:
         return
     check_arrays(settings)
+    features = sorted({*there["reader_features"], *_features(settings)})  # old segments may still need what was needed
     fresh = path / f"{SETTINGS}.new"
     disk.remove(fresh)
-    disk.write_new(fresh, [_with_sum({**there, "settings": dict(settings)})])
+    disk.write_new(fresh, [_with_sum({**there, "reader_features": features, "settings": dict(settings)})])
     disk.sync(fresh)
     disk.move(fresh, path / SETTINGS)
     disk.sync(path)
+
+
+def _features(settings: Mapping[str, JSON]) -> list[str]:
+    """What a reader has to know to read segments written under these settings."""
+    return [BANDS] if settings.get("bands") else []
 
 
 def _with_sum(content: Mapping[str, object]) -> bytes:
@@ -168,7 +177,7 @@ def _summed(body: bytes) -> bytes:
 
 
 def check_arrays(settings: Mapping[str, JSON]) -> None:
-    """Return if the settings name their arrays.
+    """Return if the settings name their arrays, and cut none into bands that do not fit it.
 
     Raises:
         InputError: they do not.
@@ -178,3 +187,15 @@ def check_arrays(settings: Mapping[str, JSON]) -> None:
         name.isidentifier() and isinstance(dim, int) and 0 < dim <= 1 << 20 for name, dim in arrays.items()
     ):
         raise InputError(f"settings must name their arrays and dims, as in {{'dense': 384}}, got {arrays!r}.")
+    bands = settings.get("bands") or {}
+    if not isinstance(bands, dict) or not all(_fit(widths, arrays.get(name)) for name, widths in bands.items()):
+        raise InputError(
+            f"bands must give an array at most {_MOST_BANDS} widths that add up to its dim, as in "
+            f"{{'dense': [64, 64, 256]}} for {arrays}, got {bands!r}."
+        )
+
+
+def _fit(widths: object, dim: object) -> bool:
+    if not isinstance(widths, list | tuple) or not 0 < len(widths) <= _MOST_BANDS:
+        return False
+    return all(isinstance(width, int) and width > 0 for width in widths) and sum(widths) == dim

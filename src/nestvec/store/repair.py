@@ -210,7 +210,7 @@ def _without_overlap(writer: Writer, found: list[SegmentInfo]) -> list[SegmentIn
     seen = {name: np.zeros(0, np.int64) for name in writer.arrays}
     for info in sorted(found, key=lambda i: -i.n):
         segment = Segment.open(writer.path / layout.SEGMENTS, info)
-        same = segment.values.shape[1] == writer.arrays.get(info.array) and segment.generation == writer.generation
+        same = sum(segment.widths) == writer.arrays.get(info.array) and segment.generation == writer.generation
         if same and not np.isin(segment.rows, seen[info.array]).any():
             seen[info.array] = np.concatenate([seen[info.array], segment.rows])
             kept.append(info)
@@ -238,7 +238,7 @@ def _repair_segments(writer: Writer, done: Repair) -> None:
             good = np.setdiff1d(np.arange(len(segment)), bad)
             kept = []
             if len(good):
-                blocks = (segment.values[good[i : i + 4096]] for i in range(0, len(good), 4096))
+                blocks = (segment.take(good[i : i + 4096]) for i in range(0, len(good), 4096))
                 kept = [writer.write_segment(info.array, np.asarray(segment.rows[good]), blocks)]
                 writer.sync_segments()
             _swap(writer, info, kept)

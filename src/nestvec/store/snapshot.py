@@ -163,23 +163,30 @@ class Snapshot:
         ):
             yield rid, from_row(tuple(row))
 
-    def vectors(self, array: str, rids: Int64[np.ndarray, " k"]) -> Float32[np.ndarray, "k d"]:
+    def vectors(
+        self, array: str, rids: Int64[np.ndarray, " k"], *, width: int | None = None
+    ) -> Float32[np.ndarray, "k w"]:
         """The vectors ``[k, d]`` of these row ids, in this order, their blocks verified.
+
+        Args:
+            array: which array.
+            rids: row ids.
+            width: the leading dimensions that are wanted, ``[k, width]``; only the bands that hold them are read.
 
         Raises:
             NotFoundError: a row has no vector in this array.
             CorruptError: a block is damaged.
         """
         segments = self.segments(array)
-        dim = segments[0].values.shape[1] if segments else 0
-        out = np.empty((len(rids), dim), np.float32)
+        dim = sum(segments[0].widths) if segments else 0
+        out = np.empty((len(rids), dim if width is None else min(width, dim)), np.float32)
         found = np.zeros(len(rids), bool)
         for segment in segments:
             at = np.searchsorted(segment.rows, rids)
             here = (at < len(segment)) & (segment.rows[np.minimum(at, len(segment) - 1)] == rids)
             for position in np.flatnonzero(here):
-                segment.touch(int(at[position]), int(at[position]) + 1)
-            out[here] = segment.values[at[here]]
+                segment.touch(int(at[position]), int(at[position]) + 1, width=width)
+            out[here] = segment.take(at[here], width=width)
             found |= here
         if not found.all():
             raise NotFoundError(

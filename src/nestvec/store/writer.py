@@ -42,6 +42,10 @@ class Writer:
         """The dim of every array, by name."""
         return dict(self.settings["arrays"])
 
+    def widths(self, array: str) -> tuple[int, ...]:
+        """How many dimensions stand in each band of the segments that are written for an array."""
+        return tuple((self.settings.get("bands") or {}).get(array) or (self.arrays[array],))
+
     @property
     def generation(self) -> int:
         """How often the vectors of the whole collection were replaced."""
@@ -67,9 +71,9 @@ class Writer:
     ) -> SegmentInfo:
         """Write and sync one segment file under a name of its own; nothing refers to it yet."""
         path = self.path / layout.SEGMENTS / f"{array}-{int(rows[0]):012d}-{secrets.token_hex(4)}.seg"
-        form = {"dim": self.arrays[array], "generation": self.generation}
+        widths, generation = self.widths(array), self.generation
         try:
-            return write_segment(path, array, rows, blocks, disk=self.disk, **form)
+            return write_segment(path, array, rows, blocks, widths=widths, disk=self.disk, generation=generation)
         except BaseException:
             self.disk.remove(path)  # a full disk needs the space back now
             raise
@@ -159,8 +163,8 @@ def checked_values(segment: Segment, positions: Int64[np.ndarray, " m"] | None =
         stop = min(start + step, count)
         if positions is None:
             segment.touch(start, stop)
-            yield segment.values[start:stop]
+            yield segment.take(slice(start, stop))
         else:
             some = positions[start:stop]
             segment.touch(int(some[0]), int(some[-1]) + 1)
-            yield segment.values[some]
+            yield segment.take(some)

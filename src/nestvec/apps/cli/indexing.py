@@ -41,6 +41,7 @@ class _Wanted:
     overlap: int
     size: str | None
     codec: str | None
+    funnel: bool
     pinned: tuple[str, ...]
 
 
@@ -60,6 +61,9 @@ def index(
     codec: Annotated[
         str | None, typer.Option("--codec", metavar="NAME", help="What keeps its vectors in so many bits, as in pq@1.")
     ] = None,
+    funnel: Annotated[
+        bool, typer.Option("--funnel", help="A new collection searches leading dimensions first; float32 only.")
+    ] = False,
     precision: Annotated[Precision, option("precision", "--precision")] = Precision.AUTO,
     device: Annotated[str, option("device", "--device")] = "auto",
     encoding: Annotated[
@@ -89,7 +93,7 @@ def index(
 
     out = Output(as_json=json, quiet=quiet)
     pinned = tuple(name for name in ("model", "passage_tokens", "overlap") if from_flag(ctx, name))
-    wanted = _Wanted(to, model, str(precision), device, passage_tokens, overlap, size, codec, pinned)
+    wanted = _Wanted(to, model, str(precision), device, passage_tokens, overlap, size, codec, funnel, pinned)
     limits, fields = Limits(encoding=encoding), Fields(id=id_field, title=title_field, text=tuple(text_field or ()))
     if dry_run and "-" in paths:
         raise typer.BadParameter("standard input can be read only once; save it to a file to survey it.")
@@ -165,6 +169,7 @@ def _opened(wanted: _Wanted, out: Output, *, write: bool) -> Iterator[Collection
         "overlap": wanted.overlap,
         "size": asked,
         "codec": wanted.codec,
+        "funnel": wanted.funnel,
     }
     if write:
         with Collection.create(wanted.to, **pinned) as made:
@@ -204,6 +209,12 @@ def _check_pinned(collection: Collection, wanted: _Wanted) -> None:
             )
     if wanted.size is not None or wanted.codec is not None:
         _check_size(collection, wanted)
+    if wanted.funnel and not collection.settings.funnel:
+        size = collection.settings.size
+        raise InputError(
+            f"{wanted.to} must be indexed as it was made, without a funnel, got --funnel. "
+            f"To give it one: {command('resize', wanted.to, size, '--funnel')}"
+        )
 
 
 def _check_size(collection: Collection, wanted: _Wanted) -> None:

@@ -14,7 +14,7 @@ from nestvec.apps.cli.config import Quiet
 from nestvec.apps.cli.console import AsJSON, Output, Yes, as_json, command, confirm, duration, several, size
 from nestvec.apps.cli.errors import Code
 from nestvec.apps.cli.progress import waiting
-from nestvec.apps.cli.resizing import told_codes
+from nestvec.apps.cli.resizing import told_search
 from nestvec.apps.cli.searching import Folder
 from nestvec.core.errors import NotFoundError
 from nestvec.core.types import JSON
@@ -42,7 +42,7 @@ def info(folder: Folder, json: AsJSON = False) -> None:
         ("vectors", f"{space.dim} numbers each, {space.pooling} pooling, {space.metric}"),
         ("passages", _passages(found)),
         ("size", str(found["size"])),
-        ("codes", told_codes(found)),
+        *told_search(found),
         ("fingerprint", str(found["fingerprint"])),
         ("graph", ", ".join(f"{k} {v}" for k, v in graph_.items()) if isinstance(graph_, dict) else "none"),
     ]

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -31,6 +31,9 @@ def resize(
         float | None,
         typer.Option("--recall", min=0.5, max=1.0, help="Share of the 10 nearest to find through codes; .99 at first."),
     ] = None,
+    funnel: Annotated[
+        bool | None, typer.Option("--funnel/--no-funnel", help="Search leading dimensions first; as it is if left out.")
+    ] = None,
     model: Annotated[
         str | None, typer.Option("--model", "-m", metavar="NAME", help="Where its encoder is now, if that moved.")
     ] = None,
@@ -50,7 +53,9 @@ def resize(
     with Collection.open(folder, write=True, encoder=model) as collection:
         before = collection.settings.size
         with meter(out, "records", total=len(collection)) as shown:
-            done = collection.resize(size, codec=codec, recall=recall, progress=lambda now, _: shown(now))
+            done = collection.resize(
+                size, codec=codec, recall=recall, funnel=funnel, progress=lambda now, _: shown(now)
+            )
         _tell(out, collection, before, done)
 
 
@@ -66,13 +71,29 @@ def _tell(out: Output, collection: Collection, before: str, done: Resized) -> No
         vectors = f"{several(done.encoded, 'record')} encoded again"
     elif done.cut:
         vectors = f"{several(done.cut, 'vector')} cut to {collection.space.dim} numbers"
-    rows = [("size", f"{before} before, {done.size} now"), ("vectors", vectors), ("codes", told_codes(info))]
+    rows = [("size", f"{before} before, {done.size} now"), ("vectors", vectors), *told_search(info)]
     out.table([*rows, ("time", duration(done.seconds))])
     out.line(f'Next: {command("search", collection.path)} "what you are looking for"')
 
 
-def told_codes(info: dict[str, JSON]) -> str:
-    """What a collection says of its codes, on one line."""
+def told_search(info: dict[str, JSON]) -> list[tuple[str, str]]:
+    """What a collection says of its codes, or of its funnel if it is to have one, on one line."""
+    if not info["bands"]:
+        return [("codes", _codes(info))]
+    funnel = info["funnel"]
+    if not isinstance(funnel, dict):
+        from nestvec.search.codes import FROM
+
+        return [("funnel", f"from {FROM:,} records on; until then every vector is compared")]
+    widths, keep, laid_out = (cast("Any", funnel[name]) for name in ("widths", "keep", "laid_out"))
+    steps = ", ".join(f"{count} by {width}" for width, count in zip(widths, keep, strict=True))
+    told = f"best {steps} dimensions; recall {funnel['recall']:.3g} measured, {funnel['target']:.3g} asked"
+    if laid_out < 1:
+        told += f"; {laid_out:.0%} of the vectors laid out for it, all of them after nestvec compact"
+    return [("funnel", told)]
+
+
+def _codes(info: dict[str, JSON]) -> str:
     codes = info["codes"]
     if isinstance(codes, dict):
         memory = codes["memory_bytes"]
