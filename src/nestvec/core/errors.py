@@ -8,6 +8,7 @@
     │   ├── NotFiniteError               an array holds NaN or infinity
     │   ├── UnknownNameError             no such part, field or setting
     │   ├── FilterError                  a metadata filter is malformed
+    │   ├── BudgetError                  nothing of that kind is that small
     │   └── SpaceMismatchError           vectors of two different spaces met
     ├── NotFoundError (KeyError)         no row has that id
     ├── MissingExtraError (ImportError)  an optional library is not installed
@@ -59,6 +60,22 @@ class UnknownNameError(InputError):
 
 class FilterError(InputError):
     """A metadata filter is malformed."""
+
+
+class BudgetError(InputError):
+    """Nothing of that kind is that small.
+
+    Args:
+        what: what was to be made, as the start of a sentence.
+        asked: bytes that were given.
+        least: bytes that it takes at least.
+    """
+
+    def __init__(self, what: str, *, asked: int, least: int) -> None:
+        super().__init__(
+            f"{what} needs at least {least:,} bytes, got a budget of {asked:,}. Give more, or take another method."
+        )
+        self.asked, self.least = asked, least
 
 
 class SpaceMismatchError(InputError):

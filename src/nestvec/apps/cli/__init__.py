@@ -32,6 +32,7 @@ from nestvec.apps.cli import (
     resizing,
     searching,
     sizing,
+    tables,
 )
 from nestvec.apps.cli.errors import Command, Program
 
@@ -68,6 +69,7 @@ for _command in (
     evaluating.tasks,
     planning.plan,
     reporting.report,
+    tables.tables,
     doctor.doctor,
     doctor.parity,
 ):

@@ -1,0 +1,237 @@
+"""What a table is, in one frozen value that JSON can hold."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from nestvec.core.catalog import Catalog
+from nestvec.core.errors import InputError
+from nestvec.core.types import Array, Bool, Int64
+from nestvec.tables.method import Ids, Method, Sizes, at_least
+
+METHODS = Catalog(
+    "nestvec.tables",
+    (
+        ("full@1", "methods.full:Full"),
+        ("low_dim@1", "methods.low_dim:LowDim"),
+        ("mixed_dim@1", "methods.mixed_dim:MixedDim"),
+        ("hash@1", "methods.hash:Hash"),
+        ("adapt_hot_cold@1", "methods.hot_cold:HotCold"),
+        ("unified@1", "methods.unified:Unified"),
+        ("quotient_remainder@1", "methods.quotient_remainder:QuotientRemainder"),
+        ("subspace@1", "methods.subspace:Subspace"),
+        ("bloom@1", "methods.bloom:Bloom"),
+        ("hash_embedding@1", "methods.hash_embedding:HashEmbedding"),
+        ("memcom@1", "methods.memcom:MEmCom"),
+        ("robe@1", "methods.robe:ROBE"),
+        ("tensor_train@1", "methods.tensor_train:TensorTrain"),
+        ("deep_hash@1", "methods.deep_hash:DeepHash"),
+    ),
+)
+"""Index maps with their composers, by versioned name."""
+
+FORMS: Mapping[str, tuple[str, str]] = {
+    "int8": ("full", "int8"),
+    "int4": ("full", "int4"),
+    "int2": ("full", "int2"),
+    "float16": ("full", "float16"),
+    "alpt": ("full", "alpt8"),
+    "alpt8": ("full", "alpt8"),
+    "alpt4": ("full", "alpt4"),
+    "alpt2": ("full", "alpt2"),
+    "dpq": ("full", "dpq"),
+}
+"""Short names of a full table under a codec: ``(method, codec)``."""
+
+CODECS = (
+    "float32", "float16", "int8", "int4", "int2", "alpt8", "alpt4", "alpt2",
+    "dpq1", "dpq2", "dpq4", "dpq8", "dpq16", "dpq32", "dpq64",
+)  # fmt: skip
+"""How the numbers of a part are kept: see :mod:`nestvec.tables.packing` and :mod:`nestvec.tables.rows`."""
+
+Setting = int | float | bool | tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class TableSpec:
+    """Everything that decides what a table is before it is trained.
+
+    Args:
+        method: a name of ``METHODS``, versioned.
+        rows: ids of each field. Ids of all fields are numbered through: those of the second begin where those of the
+            first end. Inside a field they should be sorted by falling frequency; methods that treat frequent ids
+            better (MEmCom, MGQE, hot-cold …) rely on it.
+        dim: width of a row.
+        settings: of the method; what is not named has its default.
+        codec: a name of ``CODECS``.
+        exact_below: fields with at most so many ids keep a row for every id, whatever the method.
+        seed: of the hashes and of the first values.
+
+    Raises:
+        InputError: a number is out of range, a setting is unknown.
+        UnknownNameError: no method or codec has that name.
+    """
+
+    method: str
+    rows: tuple[int, ...]
+    dim: int
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+    codec: str = "float32"
+    exact_below: int = 0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        at_least(1, dim=self.dim, fields=len(self.rows))
+        for number, rows in enumerate(self.rows):
+            at_least(1, **{f"rows of field {number}": rows})
+        at_least(0, exact_below=self.exact_below, seed=self.seed)
+        check_codec(self.codec)
+        self.compressor  # an unknown name or setting is told now, not at the first lookup  # noqa: B018
+
+    @cached_property
+    def sizes(self) -> Sizes:
+        """All fields."""
+        return Sizes(self.rows)
+
+    @cached_property
+    def exact(self) -> Bool[np.ndarray, " fields"]:
+        """``[fields]`` whether a field keeps a row for every id."""
+        return np.array(self.rows) <= self.exact_below
+
+    @cached_property
+    def compressor(self) -> Method | None:
+        """The method over the fields that are not exact; None if there are none."""
+        rows = tuple(n for n, small in zip(self.rows, self.exact, strict=True) if not small)
+        method = METHODS[self.method]
+        try:
+            made: Method = method(sizes=Sizes(rows or (1,)), dim=self.dim, seed=self.seed, **self.settings)
+        except TypeError as cause:
+            raise InputError(f"settings of {self.method} must be known to it, got {dict(self.settings)}.") from cause
+        return made if rows else None
+
+    @property
+    def exact_rows(self) -> int:
+        """Rows of the exact fields."""
+        return int(np.array(self.rows)[self.exact].sum())
+
+    @property
+    def name(self) -> str:
+        """Short, for people: ``quotient_remainder+int4``."""
+        plain = self.method.partition("@")[0]
+        return plain if self.codec == "float32" else f"{plain}+{self.codec}"
+
+    def check(self, ids: Array) -> Int64[np.ndarray, " n"]:
+        """``[...]`` ids, one after another, as ``[n]`` int64.
+
+        Raises:
+            InputError: not whole numbers, or outside ``-1`` (padding) to the last id.
+        """
+        if ids.dtype.kind not in "iu":
+            raise InputError(f"ids must be whole numbers, got {ids.dtype}.")
+        flat = np.ascontiguousarray(ids.reshape(-1), dtype=np.int64)
+        if flat.size and (flat.min() < -1 or flat.max() >= self.sizes.total):
+            wrong = flat[(flat < -1) | (flat >= self.sizes.total)][0]
+            raise InputError(
+                f"ids must be -1 (padding) or in [0, {self.sizes.total}), got {wrong}. Ids of the fields are numbered "
+                "through: add spec.sizes.starts to ids that begin at 0 in every field."
+            )
+        return flat
+
+    def route(self, flat: Int64[np.ndarray, " n"]) -> tuple[Bool[np.ndarray, " n"] | None, Ids, Array]:
+        """Where each id is answered.
+
+        Returns:
+            ``[n]`` True where the field is exact (None if no field is), the other ids renumbered for the compressor,
+            and the rows of the exact ones.
+        """
+        if not self.exact.any():
+            return None, self.sizes.split(flat), np.empty(0, np.int64)
+        ids = self.sizes.split(flat)
+        small = self.exact[ids.field]
+        where = ids.field
+        sizes = np.array(self.rows, np.int64)
+        before = np.cumsum(np.where(self.exact, sizes, 0)) - np.where(self.exact, sizes, 0)
+        others = np.cumsum(np.where(self.exact, 0, sizes)) - np.where(self.exact, 0, sizes)
+        number = np.cumsum(~self.exact) - 1
+        at = ~small
+        rest = Ids(others[where[at]] + ids.local[at], number[where[at]], ids.local[at])
+        return small, rest, before[where[small]] + ids.local[small]
+
+    def to_json(self) -> str:
+        """One line of JSON that :meth:`from_json` reads."""
+        settings = {name: list(v) if isinstance(v, tuple) else v for name, v in self.settings.items()}
+        return json.dumps(
+            {
+                "method": self.method, "rows": list(self.rows), "dim": self.dim, "settings": settings,
+                "codec": self.codec, "exact_below": self.exact_below, "seed": self.seed,
+            },
+            separators=(",", ":"), sort_keys=True,
+        )  # fmt: skip
+
+    @classmethod
+    def from_json(cls, text: str) -> TableSpec:
+        """What :meth:`to_json` wrote.
+
+        Raises:
+            InputError: it is not that.
+        """
+        try:
+            value: dict[str, Any] = json.loads(text)
+            settings = {k: tuple(v) if isinstance(v, list) else v for k, v in value.pop("settings").items()}
+            rows = tuple(value.pop("rows"))
+            return cls(rows=rows, settings=settings, **value)
+        except (ValueError, TypeError, KeyError, AttributeError) as cause:
+            raise InputError(f"a description must be the JSON of a TableSpec, got {text[:80]!r}: {cause}") from cause
+
+
+def resolve(name: str) -> tuple[str, str]:
+    """``(versioned method, codec)`` of ``name``: ``hash``, ``hash@1``, ``quotient_remainder+int4`` or ``alpt``.
+
+    Raises:
+        UnknownNameError: there is none; the nearest name is offered.
+    """
+    plain, _, codec = name.partition("+")
+    method, own = FORMS.get(plain, (plain, "float32"))
+    if "@" not in method:
+        method = max((n for n in METHODS if n.partition("@")[0] == method), default=method)
+    METHODS[method]  # says what is wrong with the name
+    codec = codec or own
+    if codec != "dpq":  # how many pieces is for the budget to say
+        check_codec(codec)
+    return method, codec
+
+
+def check_codec(codec: str) -> None:
+    """Return if there is such a codec.
+
+    Raises:
+        InputError: there is none.
+    """
+    if codec not in CODECS:
+        raise InputError(f"a codec must be one of {', '.join(CODECS)}, got {codec!r}.")
+
+
+def as_rows(rows: int | Iterable[int] | Mapping[str, int]) -> tuple[int, ...]:
+    """Ids of each field, from one number, several, or a mapping of names to numbers."""
+    if isinstance(rows, int):
+        return (rows,)
+    return tuple(int(n) for n in (rows.values() if isinstance(rows, Mapping) else rows))
+
+
+def make_spec(
+    name: str, rows: int | Iterable[int] | Mapping[str, int], dim: int, *, exact_below: int = 0, seed: int = 0,
+    **settings: Setting,
+) -> TableSpec:  # fmt: skip
+    """A :class:`TableSpec` from the short name of a method.
+
+    Raises:
+        InputError, UnknownNameError: see :class:`TableSpec`.
+    """
+    method, codec = resolve(name)
+    return TableSpec(method, as_rows(rows), dim, settings, codec, exact_below, seed)

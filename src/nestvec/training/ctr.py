@@ -1,0 +1,154 @@
+"""Training a small click model around a table, and what came of it."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from nestvec.core.types import Array
+from nestvec.tables import FrozenTable, RowWiseAdagrad, Table, TableSpec
+from nestvec.training.ctr_data import Examples, auc
+from nestvec.training.ctr_models import CTRModel
+
+
+@dataclass(frozen=True)
+class CTRSettings:
+    """How a model is trained.
+
+    Args:
+        model: ``dcn`` or ``deepfm``.
+        epochs: at most.
+        batch: rows a step.
+        table_lr: of the table, by row-wise Adagrad.
+        lr: of everything else, by Adam.
+        looks: how often an epoch the validation rows are scored.
+        patience: looks without a better score after which training ends.
+    """
+
+    model: str = "dcn"
+    epochs: float = 5.0
+    batch: int = 1024
+    table_lr: float = 0.2
+    lr: float = 2e-3
+    looks: int = 2
+    patience: int = 3
+
+
+@dataclass(frozen=True)
+class TrainedCTR:
+    """A run that ended.
+
+    Args:
+        spec: of the table.
+        seed: of the run.
+        auc: on the test rows, with the table as it is served (its codec applied).
+        log_loss: the same.
+        valid_auc: on the validation rows; what is chosen by.
+        rows_per_s: of training.
+        table: the table as it is served.
+    """
+
+    spec: TableSpec
+    seed: int
+    auc: float
+    log_loss: float
+    valid_auc: float
+    rows_per_s: float
+    table: FrozenTable
+
+
+def train_ctr(
+    spec: TableSpec, parts: tuple[Examples, Examples, Examples], *, settings: CTRSettings, seed: int,
+    stop: Callable[[], bool] = lambda: False,
+) -> TrainedCTR:  # fmt: skip
+    """Train on the first of ``parts``, stop by the second, report on the third.
+
+    Args:
+        spec: of the table; its seed is that of the run.
+        parts: rows for training, validation and test.
+        settings: see :class:`CTRSettings`.
+        seed: of first weights, order of rows, and the table's hashes.
+        stop: asked at every look; true ends training as if the epochs were over.
+
+    Returns:
+        What the best look on validation rows gives on the test rows, both scored with the packed table.
+    """
+    train, valid, test = parts
+    spec = replace(spec, seed=seed)
+    model = CTRModel(Table(spec), train.spans, kind=settings.model, seed=seed)
+    taken = _Steps(model, settings)
+    best, state, waited, seconds = -math.inf, copy.deepcopy(model.state_dict()), 0, 0.0
+    batches = _batches(len(train), settings, seed)
+    look = max(len(train) // settings.batch // settings.looks, 1)
+    ids, labels = torch.from_numpy(train.ids), torch.from_numpy(train.labels)
+    for number, at in enumerate(batches, 1):
+        start = time.perf_counter()
+        taken.step(ids[at], labels[at])
+        seconds += time.perf_counter() - start
+        if number % look and number < len(batches):
+            continue
+        score = auc(_logits(model, valid.ids), valid.labels)
+        waited = 0 if score > best else waited + 1
+        if score > best:
+            best, state = score, copy.deepcopy(model.state_dict())
+        if waited >= settings.patience or stop():
+            break
+    model.load_state_dict(state)
+    served = model.table.freeze()
+    if not spec.codec.startswith(("float32", "alpt", "dpq")):  # those are read as they are served already
+        model.table = Table.thaw(served)
+    model.eval()
+    logits = _logits(model, test.ids)
+    loss = float(functional.binary_cross_entropy_with_logits(torch.from_numpy(logits), torch.from_numpy(test.labels)))
+    speed = number * settings.batch / max(seconds, 1e-9)
+    valid_auc = auc(_logits(model, valid.ids), valid.labels)
+    return TrainedCTR(spec, seed, auc(logits, test.labels), loss, valid_auc, speed, served)
+
+
+class _Steps:
+    """Steps of the two optimisers together."""
+
+    def __init__(self, model: CTRModel, settings: CTRSettings) -> None:
+        self.model, self.lr = model, settings.table_lr
+        learning = [p for p in model.table.parameters() if p.requires_grad]
+        looked_up = {id(p) for part in model.table.held.values() if not getattr(part, "whole", False)
+                     for p in part.parameters()}  # fmt: skip
+        self.optimisers: list[torch.optim.Optimizer] = [
+            torch.optim.Adam([*model.rest(), *(p for p in learning if id(p) not in looked_up)], lr=settings.lr)
+        ]
+        rows = [p for p in learning if id(p) in looked_up]
+        if rows:
+            self.optimisers.append(RowWiseAdagrad(rows, lr=settings.table_lr))
+
+    def step(self, ids: Tensor, labels: Tensor) -> None:
+        self.model.train()
+        for optimiser in self.optimisers:
+            optimiser.zero_grad(set_to_none=True)
+        functional.binary_cross_entropy_with_logits(self.model(ids), labels).backward()
+        for optimiser in self.optimisers:
+            optimiser.step()
+        self.model.table.after_step(lr=self.lr)
+
+
+def _batches(n: int, settings: CTRSettings, seed: int) -> list[Array]:
+    rng = np.random.default_rng((seed, 5))
+    found: list[Array] = []
+    for _ in range(math.ceil(settings.epochs)):
+        order = rng.permutation(n)
+        found += [order[i : i + settings.batch] for i in range(0, n, settings.batch)]
+    return found[: max(round(settings.epochs * -(-n // settings.batch)), 1)]
+
+
+@torch.no_grad()  # type: ignore[untyped-decorator]  # torch is not followed by mypy
+def _logits(model: CTRModel, ids: Array) -> Array:
+    model.eval()
+    pieces = [model(torch.from_numpy(ids[i : i + 8192])).numpy() for i in range(0, len(ids), 8192)]
+    return np.concatenate(pieces)
