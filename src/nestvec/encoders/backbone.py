@@ -12,6 +12,7 @@ import numpy as np
 
 from nestvec.core.errors import InputError, MissingExtraError
 from nestvec.core.types import Int64, Matrix
+from nestvec.encoders.coded import install
 
 try:
     import torch
@@ -75,6 +76,7 @@ def open_model(folder: Path, *, device: str) -> Any:
             f"a model folder must be one that sentence-transformers opens without running its code, got "
             f"{str(folder)!r}: {type(cause).__name__}: {why[0]:.200}"
         ) from cause
+    install(model[0], folder)
     return model.eval()
 
 

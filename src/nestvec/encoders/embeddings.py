@@ -53,19 +53,30 @@ def open_embeddings(folder: Path) -> TokenTable:
         InputError: no tensor there has a name or a type known to nestvec.
         CorruptError: a file is no safetensors file.
     """
+    path, name = table_file(folder)
+    start, header = _header(path)
+    entry = header[name]
+    kind, shape, (begin, end) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
+    if kind not in _TYPES or len(shape) != 2:
+        raise InputError(f"{name} must be float32, float16 or bfloat16 [vocab, width], got {kind} {shape}.")
+    dtype = np.dtype(_TYPES[kind]).newbyteorder("<")
+    if end - begin != dtype.itemsize * shape[0] * shape[1] or start + end > path.stat().st_size:
+        raise CorruptError(f"{str(path)!r} must hold all of {name}, got a file that is cut or damaged.")
+    return TokenTable(np.memmap(path, dtype, "r", offset=start + begin, shape=shape))
+
+
+def table_file(folder: Path) -> tuple[Path, str]:
+    """The file that holds the input embeddings of the model in ``folder``, and their name in it.
+
+    Raises:
+        InputError: no tensor there has a name known to nestvec.
+        CorruptError: a file is no safetensors file.
+    """
     for path in sorted(folder.rglob("*.safetensors")):
-        start, header = _header(path)
+        _, header = _header(path)
         for name in sorted(header):
-            if not name.endswith(_NAMES):
-                continue
-            entry = header[name]
-            kind, shape, (begin, end) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
-            if kind not in _TYPES or len(shape) != 2:
-                raise InputError(f"{name} must be float32, float16 or bfloat16 [vocab, width], got {kind} {shape}.")
-            dtype = np.dtype(_TYPES[kind]).newbyteorder("<")
-            if end - begin != dtype.itemsize * shape[0] * shape[1] or start + end > path.stat().st_size:
-                raise CorruptError(f"{str(path)!r} must hold all of {name}, got a file that is cut or damaged.")
-            return TokenTable(np.memmap(path, dtype, "r", offset=start + begin, shape=shape))
+            if name.endswith(_NAMES):
+                return path, name
     raise InputError(
         f"depth 0 without a ladder must have token embeddings under a known name ({', '.join(_NAMES)}), got "
         f"{str(folder)!r} with none. Fit a ladder for this model."

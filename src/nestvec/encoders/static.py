@@ -26,6 +26,7 @@ from nestvec.encoders.embeddings import open_embeddings
 from nestvec.encoders.ladder import Ladder, shipped, shipped_at_depth_0
 from nestvec.encoders.shaping import Shaping
 from nestvec.encoders.sizing import resolve, smaller_space
+from nestvec.encoders.vocabulary import find_vocabulary, load_vocabulary
 from nestvec.encoders.words import TokenSums, open_tokenizer, token_ids
 
 LadderSource = Ladder | str | Path | None
@@ -226,6 +227,10 @@ def _head(ladder: Ladder) -> tuple[np.ndarray, np.ndarray] | None:
 
 
 def _embeddings(folder: Path, tokenizer: Any) -> tuple[TokenSums, int]:
+    coded = find_vocabulary(folder)
+    if coded is not None:
+        vocabulary = load_vocabulary(coded)
+        return TokenSums(tokenizer, vocabulary.rows, width=vocabulary.dim), vocabulary.nbytes
     table = open_embeddings(folder)
     return TokenSums(tokenizer, table.rows, width=table.width), table.values.nbytes
 
