@@ -7,6 +7,9 @@ from pathlib import Path
 
 os.environ["NESTVEC_CHECK_SHAPES"] = "1"  # before the first import of nestvec: see nestvec.core.types
 os.environ["HF_HUB_OFFLINE"] = "1"
+if "PYTEST_XDIST_WORKER" in os.environ:  # one thread for each of the processes side by side: more would wait for others
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest
 from hypothesis import HealthCheck, settings
