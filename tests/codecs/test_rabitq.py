@@ -41,7 +41,7 @@ def test_every_bit_halves_the_error():
     errors = []
     for bits in range(1, 9):
         codec = RaBitQ.fit(x, bits=bits)
-        assert codec.bytes_per_vector == 8 * bits + 8
+        assert codec.bytes_per_vector == 8 * bits + 12
         errors.append(np.sqrt(np.square(codec.scores(queries, codec.encode(x)) - queries @ x.T).mean()))
     assert (np.array(errors[1:]) < 0.65 * np.array(errors[:-1])).all()
     assert errors[-1] < 0.002
@@ -71,12 +71,27 @@ def test_one_bit_has_a_fast_scan_and_more_bits_have_none_yet():
 
 
 @pytest.mark.parametrize("bits", [1, 4, 8])
-def test_the_centre_itself_has_no_error(bits):
+def test_along_the_axis_there_is_no_error(bits):
     x = unit(50, 8, 0)
     codec = RaBitQ.fit(x, bits=bits)
-    estimates, errors = codec.bounds(x[:2], codec.encode(codec.centre[None]))
-    assert np.allclose(estimates[:, 0], x[:2] @ codec.centre, atol=1e-6)
-    assert (errors == 0).all()
+    assert np.allclose(codec.axis, x.mean(axis=0) / np.linalg.norm(x.mean(axis=0)), atol=1e-6)
+    estimates, errors = codec.bounds(x[:2], codec.encode(3 * codec.axis[None]))
+    assert np.allclose(estimates[:, 0], 3 * x[:2] @ codec.axis, atol=1e-6)
+    assert (errors < 1e-6).all()
+    errors = codec.bounds(2 * codec.axis[None], codec.encode(x))[1]
+    assert (errors < 1e-6).all()
+
+
+def test_what_vectors_share_costs_no_precision():
+    """The further from the origin, the more of the paper's estimate is noise along what all have in common."""
+    rng = np.random.default_rng(0)
+    x, queries = rng.standard_normal((500, 64)), rng.standard_normal((20, 64))
+    errors = []
+    for apart in (0.0, 10.0):
+        near, asked = (x + apart).astype(np.float32), (queries + apart).astype(np.float32)
+        codec = RaBitQ.fit(near)
+        errors.append(np.sqrt(np.square(codec.scores(asked, codec.encode(near)) - asked @ near.T).mean()))
+    assert errors[1] < 1.05 * errors[0]
 
 
 @pytest.mark.parametrize("bits", [0, 9, -1])

@@ -27,12 +27,14 @@ def compiled(cache=[]):  # noqa: B006  # one compilation for all tests
 def case(n, d=40, seed=0, *, scaled=True):
     rng = np.random.default_rng(seed)
     packed = bits.pack(rng.integers(0, 2, (n, d)))
-    factors = rng.uniform(0.5, 2, (2 if scaled else 0, n)).astype(np.float32)
+    factors = rng.uniform(0.5, 2, (3 if scaled else 0, n)).astype(np.float32)
     matrix = np.linalg.qr(rng.standard_normal((d, d)))[0].astype(np.float32)
-    centre = rng.standard_normal(d).astype(np.float32)
+    axis = rng.standard_normal(d).astype(np.float32)
     queries = rng.standard_normal((3, d)).astype(np.float32)
-    scan = SignScan.of(packed, factors=factors, matrix=matrix, centre=centre, most=512)
-    scores = (queries @ matrix) @ bits.signs(packed, d).T * (factors[0] if scaled else 1) + (queries @ centre)[:, None]
+    scan = SignScan.of(packed, factors=factors, matrix=matrix, axis=axis, most=512)
+    scores = (queries @ matrix) @ bits.signs(packed, d).T * (factors[0] if scaled else 1) + (
+        factors[1] if scaled else 1
+    ) * (queries @ axis)[:, None]
     return scan, queries, scores, packed, factors
 
 
@@ -86,7 +88,7 @@ def test_ties_go_to_the_smaller_position(way, monkeypatch):
     monkeypatch.setattr(signscan, "_FIRST", 256)
     packed = np.zeros((2000, 5), np.uint8)
     scan = SignScan.of(
-        packed, factors=np.zeros((0, 2000)), matrix=np.eye(40, dtype=np.float32), centre=np.zeros(40, np.float32)
+        packed, factors=np.zeros((0, 2000)), matrix=np.eye(40, dtype=np.float32), axis=np.zeros(40, np.float32)
     )
     positions, _ = scan.nearest(np.ones((1, 40), np.float32), 9)
     assert positions.tolist() == [list(range(9))]
@@ -96,7 +98,7 @@ def test_a_query_of_zeros_and_no_rows_at_all(way):
     scan, _, _, _, _ = case(10)
     positions, found = scan.nearest(np.zeros((1, 40), np.float32), 3)
     assert (positions.tolist(), found.tolist()) == ([[0, 1, 2]], [[0, 0, 0]])
-    none = SignScan.of(np.zeros((0, 5), np.uint8), factors=np.zeros((2, 0)), matrix=scan.matrix, centre=scan.centre)
+    none = SignScan.of(np.zeros((0, 5), np.uint8), factors=np.zeros((3, 0)), matrix=scan.matrix, axis=scan.axis)
     assert none.nearest(np.ones((2, 40), np.float32), 3)[0].tolist() == [[-1] * 3] * 2
 
 

@@ -172,7 +172,7 @@ def test_memory_is_a_small_part_of_the_vectors(tmp_path, small):
     with create(tmp_path / "c", "b1") as collection:
         put(collection, 0, 5000)
         told = collection.info()["codes"]
-        assert told["memory_bytes"] < 5000 * (DIM // 8 + 8 + 8) + 10_000
+        assert told["memory_bytes"] < 5000 * (DIM // 8 + 12 + 8) + 10_000
         assert recall(collection) >= 0.985
 
 

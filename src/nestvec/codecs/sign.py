@@ -118,7 +118,7 @@ class Sign:
         """The codes laid out for fast scans; they are copied."""
         codes = as_codes(codes, width=self.bytes_per_vector)
         none = np.zeros((0, len(codes)), np.float32)
-        return SignScan.of(codes, factors=none, matrix=self._back, centre=self.centre)
+        return SignScan.of(codes, factors=none, matrix=self._back, axis=self.centre)
 
     @property
     def _back(self) -> Float32[np.ndarray, "d b"]:

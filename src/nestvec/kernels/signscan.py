@@ -34,23 +34,24 @@ _STEPS = (0.45, 0.6, 0.75, 0.9, 1.0)  # of the largest value; the grid ends ther
 
 @dataclass(frozen=True, eq=False)
 class SignScan:
-    """One-bit codes, ready to be scanned: estimate ``<q, centre> + factor_i * <signs_i, q @ matrix>``.
+    """One-bit codes, ready to be scanned: estimate ``along_i * <q, axis> + factor_i * <signs_i, q @ matrix>``.
 
     Args:
         words: ``[blocks, v, 256]`` uint64.
-        factors: ``[f, n]`` float32 of each row; the first is what the product is multiplied with. May be ``[0, n]``.
+        factors: ``[f, n]`` float32 of each row: ``factor_i``, then ``along_i``, then whatever goes with a code. With
+            ``[0, n]`` both are 1.
         matrix: ``[d, b]`` float32 from a query to the ``b`` bits.
-        centre: ``[d]`` float32.
+        axis: ``[d]`` float32.
     """
 
     words: Shaped[np.ndarray, "blocks v lanes"]
     factors: Float32[np.ndarray, "f n"]
     matrix: Float32[np.ndarray, "d b"]
-    centre: Float32[np.ndarray, " d"]
+    axis: Float32[np.ndarray, " d"]
 
     @classmethod
     def of(
-        cls, packed: UInt8[np.ndarray, "n w"], *, factors: Array, matrix: Array, centre: Array, most: int = 1 << 16
+        cls, packed: UInt8[np.ndarray, "n w"], *, factors: Array, matrix: Array, axis: Array, most: int = 1 << 16
     ) -> SignScan:
         """Lay out packed bits ``[n, w]``; ``most`` rows are copied at a time."""
         n, v = len(packed), -(-packed.shape[1] // 8)
@@ -61,7 +62,7 @@ class SignScan:
             whole = -(-len(some) // _LANES)
             some = np.concatenate([some, np.zeros((whole * _LANES - len(some), v), np.uint64)])
             out[lo // _LANES : lo // _LANES + whole] = some.reshape(whole, _LANES, v).transpose(0, 2, 1)
-        return cls(out, np.ascontiguousarray(factors, np.float32), matrix, centre)
+        return cls(out, np.ascontiguousarray(factors, np.float32), np.ascontiguousarray(matrix), axis)
 
     def __len__(self) -> int:
         return int(self.factors.shape[1])
@@ -69,7 +70,7 @@ class SignScan:
     @property
     def nbytes(self) -> int:
         """Bytes in memory."""
-        return self.words.nbytes + self.factors.nbytes + self.matrix.nbytes + self.centre.nbytes
+        return self.words.nbytes + self.factors.nbytes + self.matrix.nbytes + self.axis.nbytes
 
     def codes(self, positions: Int64[np.ndarray, " m"]) -> UInt8[np.ndarray, "m w"]:
         """The codes at ``positions`` as they came: packed bits, then the factors as little-endian float32."""
@@ -93,18 +94,20 @@ class SignScan:
 
         Cost: at d = 384 about 4 nanoseconds a row and query with numba, 60 without.
         """
-        turned = queries @ self.matrix
+        turned, along = queries @ self.matrix, queries @ self.axis
         if len(queries) >= _BATCH:
-            positions, found = self._many(turned, m, shown)
+            positions, found = self._many(turned, along, m, shown)
         else:
             positions = np.full((len(queries), m), -1, np.int64)
             found = np.full((len(queries), m), -np.inf, np.float32)
             for i, query in enumerate(turned):
-                at, best = self._one(query, m, shown)
+                at, best = self._one(query, float(along[i]), m, shown)
                 positions[i, : len(at)], found[i, : len(at)] = at, best
-        return positions, found + (queries @ self.centre)[:, None]
+        return positions, found if len(self.factors) else found + along[:, None]
 
-    def _many(self, turned: Float32[np.ndarray, "q b"], m: int, shown: Array | None) -> tuple[Array, Array]:
+    def _many(
+        self, turned: Float32[np.ndarray, "q b"], along: Float32[np.ndarray, " q"], m: int, shown: Array | None
+    ) -> tuple[Array, Array]:
         best = Best(len(turned), m, n=len(self))
         dim = self.matrix.shape[1]
         for lo in range(0, len(self), _UNPACKED):
@@ -114,6 +117,7 @@ class SignScan:
             scores = bits.signs(packed, dim) @ turned.T
             if len(self.factors):
                 scores *= self.factors[0, lo:hi, None]
+                scores += self.factors[1, lo:hi, None] * along
             if shown is not None:
                 scores[~shown[lo:hi]] = -np.inf
             best.offer(scores, lo)
@@ -121,14 +125,14 @@ class SignScan:
         short = [(0, 0), (0, m - positions.shape[1])]
         return np.pad(positions, short, constant_values=-1), np.pad(found, short, constant_values=-np.inf)
 
-    def _one(self, query: Float32[np.ndarray, " b"], m: int, shown: Array | None) -> tuple[Array, Array]:
+    def _one(self, query: Float32[np.ndarray, " b"], along: float, m: int, shown: Array | None) -> tuple[Array, Array]:
         planes, step = _planes(query)
-        total = 15 * len(query)
+        terms = step, 15 * len(query), along
         at, best = np.zeros(0, np.int64), np.zeros(0, np.float32)
         lo, hi = 0, _FIRST
         while lo < len(self):
             bound = best[-1] if len(best) >= m else np.float32(-np.inf)
-            more, scores = self._range(lo, min(hi, len(self)), planes, (step, total, float(bound)), shown)
+            more, scores = self._range(lo, min(hi, len(self)), planes, (*terms, float(bound)), shown)
             at, best = np.concatenate([at, more]), np.concatenate([best, scores])
             if len(at) > 4 * m:
                 reach = np.partition(best, len(best) - m)[len(best) - m]
@@ -139,7 +143,7 @@ class SignScan:
         return at, best
 
     def _range(
-        self, lo: int, hi: int, planes: Array, terms: tuple[float, int, float], shown: Array | None
+        self, lo: int, hi: int, planes: Array, terms: tuple[float, int, float, float], shown: Array | None
     ) -> tuple[Array, Array]:
         """Positions and estimates of rows ``lo`` to ``hi`` that reach the bound."""
         if kernel.compiled is None:
@@ -149,9 +153,8 @@ class SignScan:
             at, scores = found
         else:
             at, scores = np.empty(hi - lo, np.int64), np.empty(hi - lo, np.float32)
-            step, total, bound = terms
             scratch = np.empty(_LANES, np.uint64), np.empty(_LANES, np.float32)
-            count = kernel.compiled(self.words, self.factors, planes, step, total, bound, lo, hi, *scratch, at, scores)
+            count = kernel.compiled(self.words, self.factors, planes, *terms, lo, hi, *scratch, at, scores)
             at, scores = at[:count], scores[:count]
         if shown is not None:
             keep = shown[at]
@@ -176,11 +179,11 @@ def _planes(query: Float32[np.ndarray, " b"]) -> tuple[Shaped[np.ndarray, "p v"]
 
 
 def _range_by_numpy(
-    words: Array, factors: Array, planes: Array, terms: tuple[float, int, float], where: tuple[int, int]
+    words: Array, factors: Array, planes: Array, terms: tuple[float, int, float, float], where: tuple[int, int]
 ) -> tuple[Array, Array]:
     """The same as :func:`_scan`, to the last bit; both ends of the range start a block, or end the rows."""
     lo, hi = where
-    step, total, bound = terms
+    step, total, along, bound = terms
     count = np.zeros((-(-(hi - lo) // _LANES), _LANES), np.int64)
     first, last = lo // _LANES, -(-hi // _LANES)
     for v in range(words.shape[1]):
@@ -189,12 +192,12 @@ def _range_by_numpy(
             count += np.bitwise_count(line ^ plane).astype(np.int64) << p
     scores = np.float32(step) * (total - 2 * count).astype(np.float32).reshape(-1)[: hi - lo]
     if len(factors):
-        scores = scores * factors[0, lo:hi]
+        scores = scores * factors[0, lo:hi] + factors[1, lo:hi] * np.float32(along)
     at = np.flatnonzero(scores >= bound)
     return at + lo, scores[at]
 
 
-def _scan(words, factors, planes, step, total, bound, lo, hi, counts, line, at, scores):  # type: ignore[no-untyped-def]  # noqa: PLR0913, PLR0917
+def _scan(words, factors, planes, step, total, along, bound, lo, hi, counts, line, at, scores):  # type: ignore[no-untyped-def]  # noqa: PLR0913, PLR0917
     """What numba compiles: four Hamming distances of 256 rows at a time; blocks without a good row are passed over."""
     found = 0
     lanes, scaled = counts.shape[0], factors.shape[0] > 0
@@ -212,6 +215,7 @@ def _scan(words, factors, planes, step, total, bound, lo, hi, counts, line, at, 
         if scaled:
             for j in range(stop):
                 s = np.float32(step) * np.float32(total - 2 * np.int64(counts[j])) * factors[0, b * lanes + j]
+                s += factors[1, b * lanes + j] * np.float32(along)
                 line[j] = s
                 best = max(best, s)
         else:
