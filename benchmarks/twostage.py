@@ -52,6 +52,9 @@ def run(*, quick: bool) -> Outcome:
         f"Scans of one query ran on the {way} path, in one thread; vectors are a memory map in the page cache."
     )
     out.notes.append("RAM MB: codes, factors and row ids of 8 bytes; not the float vectors, which stay on disk.")
+    out.notes.append(
+        "bus_ms: what reading the codes and their numbers alone takes in one thread; no scan can take less."
+    )
     return out
 
 
@@ -110,7 +113,17 @@ def one_by_one(out: Outcome, label: str, codec: Codec, flat: Flat, queries: Arra
         if isinstance(codec, RaBitQ):
             out.figures |= {f"recall10_m{m}": round(got, 4), "ram_mb": round(mb, 1)}
             if m == M:
-                out.figures["ms_per_query_core"] = clock.row()[0]
+                out.figures |= {"ms_per_query_core": clock.row()[0], "bus_ms": bus(built.scan)}
+
+
+def bus(scan: object) -> float:
+    """Milliseconds to read words and the two numbers of each row in one thread, doing nothing else: the least of 20."""
+    assert isinstance(scan, signscan.SignScan)
+    words, numbers = scan.words.reshape(-1), scan.factors[:2].view(np.uint32).reshape(-1)
+    clock = Clock()
+    for _ in range(20):
+        clock(lambda: np.bitwise_or.reduce(words) + np.bitwise_or.reduce(numbers))
+    return round(1e3 * min(clock.cpu), 2)
 
 
 def search_ids(search: TwoStage, query: Array) -> Array:
