@@ -34,6 +34,7 @@ from nestvec.training.student import Student, TokenTable, add_low_rank, cut
 from nestvec.training.teacher import Teacher, encode_corpus, in_order, nearest, to_device
 from nestvec.training.terms import Term
 
+NARROW = {1: (64, 128), 3: (64, 128)}  # dims that a depth is trained for beside the full one
 BEGUN = time.monotonic()
 
 
@@ -177,7 +178,7 @@ class Run:
         """All rungs at full width, the deepest and the first at two smaller ones, and every rank of the table."""
         rungs = [Rung(k, weight={1: 1.0, 2: 0.6}.get(k, 1.0)) for k in self.depths]
         if rotated:
-            rungs += [Rung(k, dim=d, weight=0.15) for k in (1, 3) if k in self.depths for d in (64, 128)]
+            rungs += [Rung(k, dim=d, weight=0.15) for k, dims in NARROW.items() if k in self.depths for d in dims]
         rungs += [Rung(0, rank=None if r == max(self.ranks) else r, weight=0.5) for r in self.ranks]
         # So many steps that only the clock ends a timed run.
         given = {"steps": 10**9, "seconds": seconds, **self.asked.settings}

@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks import retrieval
 from benchmarks.harness import data
 from nestvec.core.types import Array, Matrix
-from nestvec.metrics import Interval, bootstrap_mean, judge, ndcg
+from nestvec.metrics import Interval, bootstrap_mean, judge, ndcg, spearman
 
 K = 10
 Encode = Callable[[Sequence[str]], Mapping[str, Matrix]]
@@ -89,18 +89,4 @@ def cosine(a: Matrix, b: Matrix) -> Array:
 def unit(x: Matrix) -> Matrix:
     """Rows of length 1."""
     found: Matrix = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
-    return found
-
-
-def spearman(a: Array, b: Array) -> float:
-    """Pearson correlation of ranks; equal values share the mean of their ranks."""
-    return float(np.corrcoef(ranks(a), ranks(b))[0, 1])
-
-
-def ranks(x: Array) -> Array:
-    """Mean ranks of ``[n]``."""
-    values, inverse, counts = np.unique(x, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    del values
-    found: Array = (last - (counts - 1) / 2)[inverse]
     return found

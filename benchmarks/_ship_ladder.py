@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,11 @@ import numpy as np
 from safetensors.numpy import load_file as load_arrays
 from safetensors.torch import load_file
 
+from benchmarks._fit_ladder import NARROW
 from benchmarks._ladder_table import figures_of, rung_figures
 from nestvec.core.types import Array
 from nestvec.encoders import backbone, checkpoint
-from nestvec.encoders.ladder import Ladder, Rung
+from nestvec.encoders.ladder import JSON_FILE, Ladder, Rung
 from nestvec.training.assembly import Whole, student_tensors, table_tensors, whole_tensors
 from nestvec.training.starting import make_student
 from nestvec.training.student import Student, TokenTable
@@ -31,7 +33,7 @@ from nestvec.training.teacher import Teacher
 def main() -> None:
     """Read a run, write a ladder."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("run", type=Path)
+    parser.add_argument("run", type=Path, help="its folder; or a ladder, whose dims are put right")
     parser.add_argument("ladder", type=Path)
     parser.add_argument("--model", default="default")
     parser.add_argument("--licences", type=Path)
@@ -40,7 +42,7 @@ def main() -> None:
     parser.add_argument("--measured", type=Path, help="what the benchmark ladder printed, for the figures of rungs")
     parser.add_argument("--recipe", type=json.loads, default={}, help="JSON, added to what is said of the making")
     asked = parser.parse_args()
-    ladder = assemble(asked)
+    ladder = corrected(Ladder.load(asked.run)) if (asked.run / JSON_FILE).is_file() else assemble(asked)
     ladder.save(asked.ladder)
     size = sum(path.stat().st_size for path in asked.ladder.iterdir())
     print(f"{asked.ladder}: {size / 1e6:.3f} MB, rungs {[rung.depth for rung in ladder.rungs]}")
@@ -69,11 +71,21 @@ def assemble(asked: Any) -> Ladder:
             raise ValueError(f"--only must name a depth of the run, {sorted(student.depths)} or 0, got {asked.only}.")
         tensors = {name: x for name, x in tensors.items() if _is_for(name, asked.only)}
     measured = figures_of(asked.measured) if asked.measured else {}
-    rungs = tuple(Rung(k, (stack.dim, 128, 64), "distilled", rung_figures(measured, k)) for k in depths)
+    rungs = tuple(Rung(k, dims_of(k, stack.dim), "distilled", rung_figures(measured, k)) for k in depths)
     return Ladder(
         base=found.fingerprint, name=found.name, tokenizer=found.tokenizer, dim=stack.dim, rungs=rungs,
         tensors=tensors, recipe={**asked.recipe, "texts": texts}, licences=licences,
     )  # fmt: skip
+
+
+def dims_of(depth: int, full: int) -> tuple[int, ...]:
+    """The dims that ``benchmarks._fit_ladder`` trains a depth for, widest first."""
+    return (full, *sorted(NARROW.get(depth, ()), reverse=True))
+
+
+def corrected(ladder: Ladder) -> Ladder:
+    """The same weights, with the dims that were trained in place of those that were said to be."""
+    return replace(ladder, rungs=tuple(replace(r, dims=dims_of(r.depth, ladder.dim)) for r in ladder.rungs))
 
 
 def _is_for(name: str, depth: int) -> bool:

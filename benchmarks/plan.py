@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import _plan_sets
-from benchmarks._judged import spearman
 from benchmarks.harness import Outcome
 from nestvec.core.types import Array
+from nestvec.metrics import spearman
 from nestvec.planner.budget import Budget
 from nestvec.planner.candidates import QUICK, Candidate, space
 from nestvec.planner.choosing import Rules, choose

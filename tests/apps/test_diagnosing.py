@@ -134,5 +134,5 @@ def test_capacity_of_a_width(nestvec, tmp_path):
     said = json.loads(nestvec("capacity", path, "--dim", 16, "--steps", 150, "--json").stdout)
     assert said["fits"][0]["margin"] > 0.05
     path.write_text("alone\n")
-    assert "line 1" in nestvec("capacity", path, expect=3).stderr
-    nestvec("capacity", tmp_path / "absent.tsv", expect=5)
+    assert "qrels.tsv:1: a judgement must be" in nestvec("capacity", path, expect=3).stderr
+    assert "must be a file absent.tsv" in nestvec("capacity", tmp_path / "absent.tsv", expect=3).stderr

@@ -91,3 +91,17 @@ def test_tasks_are_listed_with_and_without_data(run, tmp_path, monkeypatch):
     (tmp_path / "stsb" / "en_test.jsonl").write_text("{}\n")
     told = json.loads(run("tasks", "--data", tmp_path, "--json").stdout)
     assert [row["name"] for row in told["tasks"] if row["here"]] == ["stsb"]
+
+
+def test_frozen_few_shot_and_tuned_side_by_side(run, model, own):
+    """nestvec.apps.cli.staging"""
+    task = f"classification={own['classification']}"
+    done = run("feet", model, "--task", task, "--tuned", model, "--shots", "1,2")
+    assert done.exit_code == 0, done.stderr
+    assert [line.split()[1] for line in done.stdout.splitlines()[1:]] == ["1-shot", "2-shot", "frozen", "fine-tuned"]
+    assert "+0.0000 [+0.0000, +0.0000] (+0.0%) to frozen; not separable" in done.stdout
+    told = json.loads(run("feet", model, "--task", task, "--shots", "1", "--json").stdout)
+    assert [row["protocol"] for row in told["rows"]] == ["1-shot", "frozen"]
+    assert "must be a classification" in run("feet", model, "--task", f"sts={own['sts']}").stderr
+    assert run("feet", model, "--task", task, "--shots", "x").exit_code == 2
+    assert "different numbers" in run("feet", model, "--task", task, "--shots", "0").stderr

@@ -4,13 +4,14 @@ import html.parser
 import importlib.util
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from nestvec.apps.cli.console import Output
-from nestvec.apps.cli.planning import apply_to, resize
+from nestvec.apps.cli.planning import apply_to
 from nestvec.apps.explore.front import axes, drawing, floor_of
 from nestvec.apps.explore.page import Table, page, paragraph
 from nestvec.apps.explore.picture import save
@@ -118,26 +119,46 @@ def test_vectors_that_were_brought_along(nestvec, own):
     assert "must have an encoder" in nestvec("plan", own, "--depths", "none", expect=3).stderr
 
 
-def test_applying_asks_the_collection(monkeypatch, chosen, tmp_path, own, capsys):
-    asked = []
-    monkeypatch.setattr("nestvec.apps.cli.planning.resize", lambda folder, **how: asked.append((folder, how)))
-    apply_to(Output(), own, chosen, yes=True, model=None)
-    ((folder, how),) = asked
-    assert folder == own
-    assert how["size"] == str(chosen.choice.size)
-    assert how["codec_name"] == chosen.choice.candidate.coding.name
-    assert "is at" in capsys.readouterr().err
+@pytest.mark.parametrize("codec", ["int8@1", "sign@1"])
+def test_a_plan_that_is_applied_is_what_was_promised(nestvec, indexed, codec):
+    """Size, codec, candidates and bytes."""
+    options = ("--judgements", "judged.jsonl", "--keep", "0.1", "--codecs", codec, "--depths", "none")
+    done = nestvec("plan", indexed, *options, "--json", "--apply", "--yes")
+    choice = json.loads(done.stdout)["choice"]
+    with Collection.open(indexed) as collection:
+        info = collection.info()
+    codes = info["codes"]
+    assert (info["size"], info["codec"], codes["m"]) == (choice["size"], codec, choice["m"])
+    assert codes["memory_bytes"] == choice["ram_bytes"] - choice["encoder_bytes"]
+    assert info["vector_bytes"] + codes["bytes"] == pytest.approx(choice["disk_bytes"], abs=1500)  # heads of files
+    assert info["graph"] is None
 
 
-def test_resizing_goes_through_the_collection(monkeypatch, own):
-    asked = []
+def test_what_was_applied_is_told(nestvec, indexed):
+    done = nestvec("plan", indexed, "--keep", "0.1", "--codecs", "int8@1", "--depths", "none", "--apply", "--yes")
+    assert re.search(r"c is at d\d+-b8 int8@1 m=\d+ now", done.stderr)
+    assert "rescored, recall" in done.stderr
 
-    def change(self, size, *, codec=None):
-        asked.append((self.path.name, size, codec))
 
-    monkeypatch.setattr(Collection, "resize", change, raising=False)
-    resize(own, size="d128-b1", codec_name="sign@1", model=None)
-    assert asked == [(own.name, "d128-b1", "sign@1")]
+def test_applying_the_full_size_takes_codes_away(chosen, own, capsys):
+    full = replace(chosen, chosen=0)
+    with Collection.open(own, write=True) as collection:
+        collection.resize("b8", codec="int8@1", candidates=20)
+    apply_to(Output(), own, full, yes=True, model=None)
+    assert "is at full exact now" in capsys.readouterr().err
+    with Collection.open(own) as collection:
+        assert (collection.settings.size, collection.info()["codes"]) == ("full", None)
+    apply_to(Output(), own, full, yes=True, model=None)
+    assert "is at full exact already" in capsys.readouterr().err
+
+
+def test_a_graph_that_was_chosen_is_built(chosen, own):
+    pytest.importorskip("faiss")
+    row = chosen.rows[0]
+    graph = replace(row, candidate=replace(row.candidate, index="graph"))
+    apply_to(Output(quiet=True), own, replace(chosen, rows=(graph,), chosen=0), yes=True, model=None)
+    with Collection.open(own) as collection:
+        assert collection.info()["graph"] is not None
 
 
 def test_a_report(nestvec, indexed):

@@ -1,10 +1,12 @@
 """``nestvec sizes``: what a model can be made to, from the command line (nestvec.apps.cli.sizing)."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import nestvec.encoders
 from nestvec.encoders.checkpoint import find
 from nestvec.encoders.ladder import Ladder, Rung
 
@@ -40,6 +42,21 @@ def test_every_size_has_a_line_and_slices_are_told_from_rungs(nestvec, model, la
     assert [line.split()[:2] for line in plain.splitlines()[1:3]] == [["full", "model"], ["L0", "slice"]]
     assert "quality" not in plain.splitlines()[0]
     assert len(nestvec("sizes", model, "--quiet").stdout.splitlines()) == 3
+
+
+def test_dimensions_that_a_rung_was_not_made_for_are_told(nestvec, model, ladder):
+    done = nestvec("sizes", model, "--ladder", ladder, "--size", "L0-d8", "--size", "L0-d4")
+    assert [line.split()[:2] for line in done.stdout.splitlines()[1:3]] == [["L0-d8", "closed"], ["L0-d4", "cut"]]
+    assert "nothing was fitted for so few" in " ".join(done.stdout.split())
+
+
+def test_the_ladder_that_comes_along_says_what_was_trained():
+    """``benchmarks._fit_ladder`` trains depths 1 and 3 at fewer dimensions as well."""
+    (folder,) = (Path(nestvec.encoders.__file__).parent / "ladders").iterdir()
+    rungs = Ladder.load(folder).rungs
+    assert {rung.depth: rung.dims for rung in rungs} == {
+        0: (384,), 1: (384, 128, 64), 2: (384,), 3: (384, 128, 64)
+    }  # fmt: skip
 
 
 def test_json_and_speed(nestvec, model, ladder):

@@ -5,9 +5,11 @@ import gzip
 import numpy as np
 import pytest
 
+from nestvec.core import Record
 from nestvec.core.errors import InputError, NotFiniteError, UnknownNameError
 from nestvec.evaluation import GROUPS, TASKS, Task, choose
 from nestvec.evaluation.judged_pairs import check
+from nestvec.evaluation.judgements import read_gains, relevant
 from nestvec.evaluation.kinds.classification import Classification
 from nestvec.evaluation.kinds.pair_classification import PairClassification
 from nestvec.evaluation.kinds.reranking import Reranking
@@ -47,6 +49,7 @@ def test_gzipped_files_are_read_as_well(tmp_path):
         (("q77", "d0", 1), "known queries, got query 'q77'"),
         (("q0", "d0", 1), "judged once, got 'q0' and 'd0' twice"),
         (("q0", "d1", "nan"), "must be a finite number, got 'nan'"),
+        (("q0", "d1"), r"test\.tsv:8: a judgement must be"),
         (("q0", "d1", "much"), "must be a finite number, got 'much'"),
     ],
 )
@@ -66,6 +69,33 @@ def test_a_split_without_judgements_or_relevance_is_refused(tmp_path):
         Retrieval.read(folder, split="train")
     with pytest.raises(InputError, match="relevant document"):
         Retrieval.read(beir(tmp_path / "zeros", grade=0))
+
+
+def test_judgements_in_all_forms(tmp_path):
+    path = tmp_path / "qrels.tsv"
+    expected = {"q 1": {"d1": 1.0, "d2": 0.0}, "q2": {"d2": 2.5}}
+    path.write_text("query-id\tcorpus-id\tscore\nq 1\td1\t1\nq 1\td2\t0\nq2\td2\t2.5\n\n")
+    assert read_gains(path) == expected
+    assert relevant(expected) == {"q 1": {"d1"}, "q2": {"d2"}}
+    path.write_bytes(b"\xef\xbb\xbfq 1\t0\td1\t1\r\nq 1\t0\td2\t0\r\nq2\t0\td2\t2.5\r\n")
+    assert read_gains(path) == expected
+    (tmp_path / "qrels.tsv.gz").write_bytes(gzip.compress(b"q1 Q0 d1 1\nq1 Q0 d2 1\n"))
+    path.unlink()
+    assert read_gains(path) == {"q1": {"d1": 1.0, "d2": 1.0}}
+    with pytest.raises(InputError, match="at least one document relevant"):
+        relevant({"q": {"d": 0.0}})
+
+
+def test_what_is_written_as_beir_is_read_again(tmp_path):
+    kind = Retrieval.read(beir(tmp_path / "b"))
+    judged = {**kind.judged, "q1": {"d1": 2.0, "d3": 0.5, "d4": 0.0}}
+    odd = Record("d 9", 'Two\nlines, a\ttab, and "quotes".', title="Über")
+    before = Retrieval((*kind.documents, odd), kind.queries, judged)
+    before.write(tmp_path / "copy")
+    assert (tmp_path / "copy" / "qrels" / "test.tsv").read_text().splitlines()[:2] == ["\t".join(HEAD), "q0\td0\t1"]
+    assert Retrieval.read(tmp_path / "copy").fingerprint == before.fingerprint
+    with pytest.raises(InputError, match="must not be there"):
+        before.write(tmp_path / "copy")
 
 
 def test_duplicate_ids_and_queries_without_judgements_are_refused(tmp_path):

@@ -29,12 +29,14 @@ def case(n, d=40, seed=0, *, scaled=True):
     packed = bits.pack(rng.integers(0, 2, (n, d)))
     factors = rng.uniform(0.5, 2, (3 if scaled else 0, n)).astype(np.float32)
     matrix = np.linalg.qr(rng.standard_normal((d, d)))[0].astype(np.float32)
+    scale = rng.uniform(0.5, 1, d).astype(np.float32)
+    offset = rng.uniform(0, 0.1, d).astype(np.float32)
     axis = rng.standard_normal(d).astype(np.float32)
     queries = rng.standard_normal((3, d)).astype(np.float32)
-    scan = SignScan.of(packed, factors=factors, matrix=matrix, axis=axis, most=512)
-    scores = (queries @ matrix) @ bits.signs(packed, d).T * (factors[0] if scaled else 1) + (
-        factors[1] if scaled else 1
-    ) * (queries @ axis)[:, None]
+    scan = SignScan.of(packed, factors=factors, matrix=matrix, scale=scale, axis=axis, offset=offset, most=512)
+    along = (queries @ axis)[:, None]
+    scores = ((queries @ matrix - along * offset) * scale) @ bits.signs(packed, d).T
+    scores = scores * factors[0] + factors[1] * along if scaled else scores + along
     return scan, queries, scores, packed, factors
 
 
@@ -87,9 +89,9 @@ def test_rows_that_are_not_shown_are_not_found(way, monkeypatch, batch):
 def test_ties_go_to_the_smaller_position(way, monkeypatch):
     monkeypatch.setattr(signscan, "_FIRST", 256)
     packed = np.zeros((2000, 5), np.uint8)
-    scan = SignScan.of(
-        packed, factors=np.zeros((0, 2000)), matrix=np.eye(40, dtype=np.float32), axis=np.zeros(40, np.float32)
-    )
+    one, zero = np.ones(40, np.float32), np.zeros(40, np.float32)
+    none = np.zeros((0, 2000))
+    scan = SignScan.of(packed, factors=none, matrix=np.diag(one), scale=one, axis=zero, offset=zero)
     positions, _ = scan.nearest(np.ones((1, 40), np.float32), 9)
     assert positions.tolist() == [list(range(9))]
 
@@ -98,7 +100,8 @@ def test_a_query_of_zeros_and_no_rows_at_all(way):
     scan, _, _, _, _ = case(10)
     positions, found = scan.nearest(np.zeros((1, 40), np.float32), 3)
     assert (positions.tolist(), found.tolist()) == ([[0, 1, 2]], [[0, 0, 0]])
-    none = SignScan.of(np.zeros((0, 5), np.uint8), factors=np.zeros((3, 0)), matrix=scan.matrix, axis=scan.axis)
+    same = {"matrix": scan.matrix, "scale": scan.scale, "axis": scan.axis, "offset": scan.offset}
+    none = SignScan.of(np.zeros((0, 5), np.uint8), factors=np.zeros((3, 0)), **same)
     assert none.nearest(np.ones((2, 40), np.float32), 3)[0].tolist() == [[-1] * 3] * 2
 
 
@@ -107,4 +110,4 @@ def test_codes_come_back_as_they_went_in():
     at = np.array([0, 3, 255, 256, 699])
     both = np.concatenate([packed[at], np.ascontiguousarray(factors.T[at]).view(np.uint8)], axis=1)
     assert (scan.codes(at) == both).all()
-    assert scan.nbytes >= packed.nbytes + factors.nbytes
+    assert scan.nbytes == 3 * 256 * 8 + factors.nbytes  # three blocks of one word a row

@@ -5,14 +5,15 @@ import pytest
 
 from nestvec.core import Record
 from nestvec.core.errors import InputError, ShapeError, UnknownNameError
+from nestvec.core.portable import nbytes
 from nestvec.metrics import judge, ndcg
-from nestvec.planner.candidates import MORE, QUICK, ROW_ID, Candidate, codings, dims_of, space, state_bytes
+from nestvec.planner.candidates import MORE, QUICK, ROW_ID, Candidate, codings, dims_of, space
 from nestvec.planner.queries import from_records
 from nestvec.planner.speed import Line, calibrate, predict, together
 from nestvec.planner.targets import Agreement, Judged, average_overlap, without
 from nestvec.planner.views import View
 from nestvec.planner.workbench import Workbench
-from nestvec.search.twostage import CodeScan, TwoStage
+from nestvec.search.twostage import TwoStage
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +71,7 @@ def test_every_dial_is_turned(judged):
     assert found[0].how == "exact"
     assert str(found[0].size(32)) == "full"
     assert {c.dim for c in found} == {32, 24, 16, 8}
-    assert {c.coding.name for c in found if c.coding} == {coding.name for coding in QUICK}
+    assert {c.coding for c in found if c.coding} == set(QUICK)
     assert len(found) == len(set(found)) == 4 * (1 + len(QUICK) * 2)
     assert str(found[-1].size(32)) == "d8-b1"
     assert str(found[-1].size(None)) == "d8-b1"
@@ -89,9 +90,9 @@ def test_bytes_are_those_of_the_searcher(bench, coding):
     assert isinstance(built, TwoStage)
     ram, disk = bench.bytes_of(candidate, bench.rows)
     codec = coding.fit(bench.views[0].at(16)[0], seed=0)
-    held = built.nbytes + (state_bytes(codec) if isinstance(built.scan, CodeScan) else 0)
+    held = built.nbytes + nbytes(codec)
     assert held - 256 * 16 <= ram <= held  # a scan fills up its last block of 256
-    assert disk == (4 * 16 + codec.bytes_per_vector) * bench.rows + state_bytes(codec)
+    assert disk == (4 * 16 + codec.bytes_per_vector + ROW_ID) * bench.rows + nbytes(codec)
     assert ram >= (codec.bytes_per_vector + ROW_ID) * bench.rows
 
 
@@ -110,7 +111,8 @@ def test_bytes_of_exact_search_graphs_and_encoders(judged):
 
 def test_codecs_by_name():
     assert {coding.bits for coding in codings(["rabitq@1"])} == {4, 2, 1}
-    assert codings(["pq@1"])[0].name == "pq@1"
+    assert codings(["pq@1"])[0].codec == "pq@1"
+    assert codings(["all"]) == QUICK + MORE
     with pytest.raises(UnknownNameError, match="must be among"):
         codings(["zip@1"])
 

@@ -10,12 +10,13 @@ import pytest
 from nestvec.core import Record, Space, Vectors
 from nestvec.core.errors import InputError
 from nestvec.planner import Agreement, Budget, Dials, Judged, Plan, Rules, Task, View, plan
-from nestvec.planner.candidates import QUICK
+from nestvec.planner.candidates import QUICK, Candidate
 from nestvec.planner.encoding import Depth, query_seconds
 from nestvec.planner.questions import Questions
 from nestvec.planner.result import surroundings
 from nestvec.planner.subject import Sampling, task_of
 from nestvec.planner.words import amount, milliseconds, percent, sentences, tracking
+from nestvec.planner.workbench import Workbench
 from nestvec.search.collection import Collection
 from tests.planner.conftest import unit
 
@@ -193,6 +194,20 @@ def test_a_raw_depth_is_left_out_before_all_is_encoded(collection):
     assert [view.depth for view in found.views] == [None, 3]
     assert found.views[1].encoder_bytes == 10
     assert list(found.facts["depths_left_out"]) == ["0"]
+
+
+@pytest.mark.parametrize("coding", [QUICK[1], QUICK[4], QUICK[6]], ids=str)
+def test_a_collection_at_a_setting_finds_what_the_plan_measured(tmp_path, coding):
+    rng = np.random.default_rng(1)
+    records = [Record(f"r{i}", f"{words(rng, 5)}. {words(rng, 10)}.") for i in range(150)]
+    with Collection.create(tmp_path / "c", encoder=None, space=Letters.space) as made:
+        made.add(records, vectors=Letters().encode(records))
+        view = task(made).views[0]
+        candidate = Candidate(None, 32, "full", coding, 15)
+        expected = Workbench([view]).found(candidate, np.arange(len(view.queries)), 10)
+        made.resize(candidate.size(32), codec=coding.codec, candidates=15)
+        found = made.find(Vectors(view.queries, Letters.space), 10)
+        assert (found.ids - found.ids.min() == expected - expected.min()).all()
 
 
 def test_judgements_and_logs(collection):

@@ -41,7 +41,7 @@ def test_the_forms_of_judgements(tmp_path):
     [
         ("1\td1\tnan", "finite number"),
         ("1\td1\tmany", "finite number"),
-        ("1\td1", "a query id, a document id and a gain"),
+        ("1\td1", r"qrels\.tsv:1: a judgement must be a query id"),
         ("9\td1\t1", "must have a text"),
         ("1\td1\t0", "relevant document"),
         ("1\td1\t1\n1\td1\t1", "judged once"),
@@ -56,9 +56,11 @@ def test_qrels_that_cannot_be_used(tmp_path, line, says):
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("not json", "must be JSON"),
-        ("[1]", "must be an object"),
-        ('{"query": "tides"}', "query and relevant"),
+        ("not json", "must be a JSON object"),
+        ("[1]", "must be a JSON object"),
+        ('{"query": "tides"}', "relevant must be a list"),
+        ('{"relevant": ["d"]}', "a column query"),
+        ('{"query": "tides", "relevant": ["d", "d"]}', "judged once"),
         ('{"query": "tides", "relevant": {"d": "x"}}', "finite number"),
         ('{"query": "tides", "relevant": []}', "relevant document"),
     ],
@@ -69,8 +71,10 @@ def test_lines_that_cannot_be_used(tmp_path, line, says):
 
 
 def test_files_that_are_not_there_or_say_too_little(tmp_path):
-    with pytest.raises(InputError, match="must be readable"):
+    with pytest.raises(InputError, match=r"must be a file none\.txt"):
         read_queries(tmp_path / "none.txt")
+    with pytest.raises(InputError, match="must be readable"):
+        read_judgements(tmp_path / "none.tsv")
     with pytest.raises(InputError, match="at least one"):
         read_queries(write(tmp_path / "empty.txt", ""))
     with pytest.raises(InputError, match="--queries"):
@@ -80,5 +84,5 @@ def test_files_that_are_not_there_or_say_too_little(tmp_path):
     (tmp_path / "bytes.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="UTF-8"):
         read_queries(tmp_path / "bytes.txt")
-    with pytest.raises(InputError, match="an id of its own"):
+    with pytest.raises(InputError, match="'1' twice"):
         read_queries(write(tmp_path / "q.jsonl", '{"_id": "1", "text": "a"}', '{"_id": "1", "text": "b"}'))

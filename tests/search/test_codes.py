@@ -172,8 +172,46 @@ def test_memory_is_a_small_part_of_the_vectors(tmp_path, small):
     with create(tmp_path / "c", "b1") as collection:
         put(collection, 0, 5000)
         told = collection.info()["codes"]
-        assert told["memory_bytes"] < 5000 * (DIM // 8 + 12 + 8) + 10_000
+        assert told["memory_bytes"] < 5000 * (8 + 12 + 8) + 10_000  # a word of bits, three numbers, row id
         assert recall(collection) >= 0.985
+
+
+@pytest.mark.parametrize("codec", ["sign@1", "rabitq@1", "int8@1"])
+def test_memory_is_what_is_told(tmp_path, small, codec):
+    with create(tmp_path / "c", "full", codec=codec) as collection:
+        put(collection, 0, 512)  # whole blocks of 256, so that nothing is padding
+        collection.find(QUERIES, 10)
+        assert collection.info()["codes"]["memory_bytes"] == collection._finder.codes._held.nbytes
+
+
+def test_so_many_candidates_are_rescored_as_were_settled(tmp_path):
+    with create(tmp_path / "c", "full") as collection:
+        put(collection, 0, 150)  # far fewer than codes are otherwise made for
+        done = collection.resize("b1", codec="sign@1", candidates=17)
+        told = collection.info()["codes"]
+        assert (done.codes.m, told["m"], told["fixed"], told["rows"]) == (17, 17, True, 150)
+        assert 0.2 < told["recall"] < 0.99  # as it is, and not as many as .99 takes
+        assert collection.resize("b1", codec="sign@1", candidates=17).codes is None  # they serve
+        put(collection, 150, 400)  # more than twice as many: all is made anew, with as many candidates
+        assert collection.info()["codes"]["fitted_rows"] == 400
+        assert collection.info()["codes"]["m"] == 17
+    with Collection.open(tmp_path / "c") as again:
+        assert again.settings.candidates == 17
+        assert kind(again) == "codes"
+        with again._store.read() as snapshot:
+            assert again._finder.view(snapshot).codes._width(10) == 17
+
+
+def test_candidates_are_measured_again_where_none_are_settled(tmp_path, small):
+    with create(tmp_path / "c", "full") as collection:
+        put(collection, 0, 300)
+        collection.resize("b1", candidates=10)
+        done = collection.resize("b1")
+        assert (done.codes.fixed, done.codes.recall >= 0.99, collection.settings.candidates) == (False, True, 0)
+        with pytest.raises(InputError, match="candidates must be"):
+            collection.resize("full", candidates=10)
+        with pytest.raises(InputError, match="candidates must be"):
+            collection.resize("b1", candidates=-1)
 
 
 @pytest.mark.parametrize(("seed", "size"), [(0, "b1"), (1, "b8"), (2, "b16")])

@@ -1,4 +1,4 @@
-"""The Collection, with an encoder that needs no model."""
+"""The Collection, with an encoder that needs no model; nestvec.search.creating makes its settings."""
 
 from __future__ import annotations
 

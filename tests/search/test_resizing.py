@@ -8,10 +8,18 @@ import numpy as np
 import pytest
 
 from nestvec import Collection, Record, Size, Space, Vectors
-from nestvec.core.errors import InputError, SpaceMismatchError, StoreError, UnknownNameError, VersionError
+from nestvec.core.errors import (
+    InputError,
+    MissingExtraError,
+    SpaceMismatchError,
+    StoreError,
+    UnknownNameError,
+    VersionError,
+)
 from nestvec.search import codes as codes_module
 from nestvec.search.encoding import at_size, fitting, load_at, open_encoder
 from nestvec.search.resizing import Resized
+from nestvec.search.warning import IndexWarning
 from nestvec.store import Store, verify
 
 TEXTS = [
@@ -149,6 +157,34 @@ def test_other_bits_make_other_codes(tmp_path, monkeypatch):
             collection.resize("d8")
         with pytest.raises(InputError, match="size must be bits alone"):
             Collection.create(tmp_path / "other", encoder=None, space=space, size="d8")
+
+
+def test_a_graph_is_built_again_over_other_vectors(pets):
+    pytest.importorskip("faiss")
+    assert pets.resize("d16").graph is None  # there was none
+    pets.build_graph(recall=0.9)
+    done = pets.resize("d8")
+    assert done.graph.rows == 4
+    assert pets.info()["graph"]["target"] == 0.9
+    assert pets.resize("d8-b1").graph is None  # over the same vectors that which is there serves
+    assert pets.info()["graph"] is not None
+    assert pets.resize("d4", graph=False).graph is None
+    assert pets.info()["graph"] is None
+    assert pets.resize("d4", graph=True).graph.rows == 4
+
+
+def test_a_graph_that_cannot_be_built_again_is_told_of(pets, monkeypatch):
+    pytest.importorskip("faiss")
+    pets.build_graph()
+
+    def missing(*_, **__):
+        raise MissingExtraError("The graph index", "graph")
+
+    monkeypatch.setattr("nestvec.search.finder.HnswGraph.build", missing)
+    with pytest.warns(IndexWarning, match="is gone, and cannot be built again"):
+        assert pets.resize("d8").graph is None
+    with pytest.raises(MissingExtraError):
+        pets.resize("d8", graph=True)
 
 
 def test_a_reader_that_is_open_takes_the_new_size_over(pets, elastic):

@@ -1,3 +1,5 @@
+"""Commits: nestvec.store.committing, and what a store makes of it."""
+
 import re
 
 import numpy as np

@@ -186,8 +186,10 @@ class RaBitQ:
         return SignScan.of(
             codes[:, : self._planes],
             factors=np.stack(self._numbers(codes)),
-            matrix=self._split(np.ascontiguousarray(self.rotation.T))[1].T / 2,  # the grid of one bit is ±1/2
+            matrix=self.rotation,
+            scale=np.full(self.dim, 0.5, np.float32),  # the grid of one bit is ±1/2
             axis=self.axis,
+            offset=self.axis @ self.rotation,
         )
 
     def _numbers(self, codes: Array) -> tuple[Array, Array, Array]:

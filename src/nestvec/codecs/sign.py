@@ -117,8 +117,8 @@ class Sign:
     def scanner(self, codes: Array) -> SignScan:
         """The codes laid out for fast scans; they are copied."""
         codes = as_codes(codes, width=self.bytes_per_vector)
-        none = np.zeros((0, len(codes)), np.float32)
-        return SignScan.of(codes, factors=none, matrix=self._back, axis=self.centre)
+        none, zero = np.zeros((0, len(codes)), np.float32), np.zeros(len(self.weight), np.float32)
+        return SignScan.of(codes, factors=none, matrix=self.rotation, scale=self.weight, axis=self.centre, offset=zero)
 
     @property
     def _back(self) -> Float32[np.ndarray, "d b"]:

@@ -49,7 +49,7 @@ class Rung:
 
     Args:
         depth: layers that run.
-        dims: the dims it was made for, widest first; others work too, unmeasured.
+        dims: the dims it was made for, widest first; others are cut from the widest, and work less well.
         kind: ``closed`` where a formula gave it, ``distilled`` where it was trained.
         figures: what was measured of it, such as ``{"stsb": 0.787, "stsb@128": 0.77}``; a name without ``@`` is of
             the full dim. ``stsb.low`` and ``stsb.high`` are the ends of its 95 % interval, ``stsb.full`` is what the

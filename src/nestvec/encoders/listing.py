@@ -24,7 +24,7 @@ _MANY = 64  # times the texts for depth 0, which is done with a few before a clo
 _DIMS = (256, 128, 64)  # leading dimensions that are listed where no ladder names any
 _BITS = (16, 8, 4, 1)  # a dimension, what codecs offer
 
-Made = Literal["model", "slice", "closed", "distilled"]
+Made = Literal["model", "slice", "cut", "closed", "distilled"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ class SizeRow:
     Args:
         size: depth and dim, and bits where they were asked for; ``full`` for all.
         made: ``model`` for the whole model; ``closed`` or ``distilled`` for a rung of a ladder, by a formula or by
-            training; ``slice`` for layers and leading dimensions as they are, which nothing was fitted for.
+            training; ``cut`` for leading dimensions of a rung that was not made for so few; ``slice`` for layers and
+            leading dimensions as they are, which nothing was fitted for.
         dim: of a vector.
         model_bytes: of the weights that run, as they are held.
         speed: texts a second, as a multiple of the full model's; None where it was not measured.
@@ -78,10 +79,10 @@ def sizes(
     texts: Sequence[str] = _TEXTS,
     only: Sequence[Size | str] = (),
 ) -> list[SizeRow]:
-    """Every depth of a model, and every rung of its ladder at each of the dims it was made for.
+    """Every depth of a model, and every rung of its ladder at each of the dims that a rung was made for.
 
-    A depth with a rung is listed with it, and not as the bare layer. The whole model is listed at the dims of the
-    ladder's rungs, or without a ladder at 256, 128 and 64. Other sizes work too: name them in ``only``.
+    A depth with a rung is listed with it, and not as the bare layer. Without a ladder the whole model is listed at 256,
+    128 and 64 dimensions. Other sizes work too: name them in ``only``.
 
     Args:
         model: an encoder, or what :meth:`TextEncoder.load` takes.
@@ -133,7 +134,7 @@ def _listed(full: TextEncoder) -> Iterator[Size]:
         except InputError:
             continue  # no table that can be read: this model has no depth 0
         rung = ladder.rung(depth) if ladder and depth is not None else None
-        dims = fitted if depth is None else set(rung.dims) if rung else set()
+        dims = fitted if depth is None or rung else set()
         yield Size(depth=depth)
         yield from (Size(depth=depth, dim=dim) for dim in sorted(dims, reverse=True) if dim < full.space.dim)
 
@@ -147,7 +148,9 @@ def _made(full: TextEncoder, size: Size) -> Made:
     if size.depth is None:
         return "slice" if full.ladder.rotation(size.dim or full.space.dim) is None else "closed"
     rung = full.ladder.rung(size.depth)
-    return rung.kind if rung else "slice"
+    if rung is None:
+        return "slice"
+    return rung.kind if (size.dim or full.space.dim) in rung.dims else "cut"
 
 
 def _figures(figures: Mapping[str, float], dim: int | None) -> dict[str, float]:

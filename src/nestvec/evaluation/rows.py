@@ -7,9 +7,10 @@ import gzip
 import json
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO, cast
 
 import xxhash
 
@@ -97,6 +98,23 @@ def find(path: Path) -> Path:
     raise InputError(f"there must be a file {path.name} or {path.name}.gz in {str(path.parent)!r}, got neither.")
 
 
+@contextmanager
+def opened(file: Path) -> Iterator[TextIO]:
+    """The lines of a text file, gzipped or not, as they are; a byte order mark is passed over.
+
+    Raises:
+        InputError: it is not UTF-8, or the gzip file is broken.
+    """
+    start = gzip.open if file.suffix == ".gz" else open
+    try:
+        with start(file, "rt", encoding="utf-8-sig", newline="") as lines:
+            yield cast(TextIO, lines)
+    except UnicodeDecodeError as cause:
+        raise InputError(f"{file.name} must be UTF-8, got {cause}.") from cause
+    except (gzip.BadGzipFile, EOFError) as cause:
+        raise InputError(f"{file.name} must be a whole gzip file, got one that is broken: {cause}.") from cause
+
+
 def read_rows(path: Path) -> list[Row]:
     """The rows of a JSONL, TSV or CSV file, gzipped or not; TSV and CSV start with the names of their columns.
 
@@ -107,14 +125,8 @@ def read_rows(path: Path) -> list[Row]:
     kind = Path(file.name.removesuffix(".gz")).suffix
     if kind not in _SUFFIXES:
         raise InputError(f"data must be in a {', '.join(_SUFFIXES)} file (or .gz of it), got {file.name!r}.")
-    opened = gzip.open if file.suffix == ".gz" else open
-    try:
-        with opened(file, "rt", encoding="utf-8", newline="") as lines:
-            rows = list(_objects(lines, file.name) if kind == ".jsonl" else _columns(lines, file.name, kind))
-    except UnicodeDecodeError as cause:
-        raise InputError(f"{file.name} must be UTF-8, got {cause}.") from cause
-    except (gzip.BadGzipFile, EOFError) as cause:
-        raise InputError(f"{file.name} must be a whole gzip file, got one that is broken: {cause}.") from cause
+    with opened(file) as lines:
+        rows = list(_objects(lines, file.name) if kind == ".jsonl" else _columns(lines, file.name, kind))
     if not rows:
         raise InputError(f"{file.name} must have at least one row, got none.")
     return rows

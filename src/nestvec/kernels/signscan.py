@@ -34,24 +34,40 @@ _STEPS = (0.45, 0.6, 0.75, 0.9, 1.0)  # of the largest value; the grid ends ther
 
 @dataclass(frozen=True, eq=False)
 class SignScan:
-    """One-bit codes, ready to be scanned: estimate ``along_i * <q, axis> + factor_i * <signs_i, q @ matrix>``.
+    """One-bit codes, ready to be scanned.
+
+    The estimate of the inner product of a query with row ``i`` is::
+
+        along_i <q, axis> + factor_i <signs_i, (q @ matrix - <q, axis> offset) * scale>
 
     Args:
         words: ``[blocks, v, 256]`` uint64.
         factors: ``[f, n]`` float32 of each row: ``factor_i``, then ``along_i``, then whatever goes with a code. With
             ``[0, n]`` both are 1.
-        matrix: ``[d, b]`` float32 from a query to the ``b`` bits.
+        matrix: ``[d, b]`` float32 from a query to the ``b`` bits; that of the codec, which is not copied.
+        scale: ``[b]`` float32 of each bit.
         axis: ``[d]`` float32.
+        offset: ``[b]`` float32.
     """
 
     words: Shaped[np.ndarray, "blocks v lanes"]
     factors: Float32[np.ndarray, "f n"]
     matrix: Float32[np.ndarray, "d b"]
+    scale: Float32[np.ndarray, " b"]
     axis: Float32[np.ndarray, " d"]
+    offset: Float32[np.ndarray, " b"]
 
     @classmethod
     def of(
-        cls, packed: UInt8[np.ndarray, "n w"], *, factors: Array, matrix: Array, axis: Array, most: int = 1 << 16
+        cls,
+        packed: UInt8[np.ndarray, "n w"],
+        *,
+        factors: Array,
+        matrix: Array,
+        scale: Array,
+        axis: Array,
+        offset: Array,
+        most: int = 1 << 16,
     ) -> SignScan:
         """Lay out packed bits ``[n, w]``; ``most`` rows are copied at a time."""
         n, v = len(packed), -(-packed.shape[1] // 8)
@@ -62,15 +78,15 @@ class SignScan:
             whole = -(-len(some) // _LANES)
             some = np.concatenate([some, np.zeros((whole * _LANES - len(some), v), np.uint64)])
             out[lo // _LANES : lo // _LANES + whole] = some.reshape(whole, _LANES, v).transpose(0, 2, 1)
-        return cls(out, np.ascontiguousarray(factors, np.float32), np.ascontiguousarray(matrix), axis)
+        return cls(out, np.ascontiguousarray(factors, np.float32), matrix, scale, axis, offset)
 
     def __len__(self) -> int:
         return int(self.factors.shape[1])
 
     @property
     def nbytes(self) -> int:
-        """Bytes in memory."""
-        return self.words.nbytes + self.factors.nbytes + self.matrix.nbytes + self.axis.nbytes
+        """Bytes of codes and factors in memory; all else belongs to the codec."""
+        return self.words.nbytes + self.factors.nbytes
 
     def codes(self, positions: Int64[np.ndarray, " m"]) -> UInt8[np.ndarray, "m w"]:
         """The codes at ``positions`` as they came: packed bits, then the factors as little-endian float32."""
@@ -94,7 +110,8 @@ class SignScan:
 
         Cost: at d = 384 about 4 nanoseconds a row and query with numba, 60 without.
         """
-        turned, along = queries @ self.matrix, queries @ self.axis
+        along = queries @ self.axis
+        turned = (queries @ self.matrix - along[:, None] * self.offset) * self.scale
         if len(queries) >= _BATCH:
             positions, found = self._many(turned, along, m, shown)
         else:

@@ -80,6 +80,7 @@ GEOMETRY = Catalog(
         ("isoscore@1", "spectrum:isoscore"),
         ("stable_rank@1", "spectrum:stable_rank"),
         ("average_cosine@1", "spectrum:average_cosine"),
+        ("partition_isotropy@1", "partition:partition_isotropy"),
         ("uniformity@1", "uniformity:uniformity"),
     ),
 )

@@ -12,7 +12,7 @@ import numpy as np
 from nestvec.core.errors import InputError
 from nestvec.core.types import JSON, Float64, Int64
 from nestvec.planner.budget import Budget
-from nestvec.planner.candidates import QUICK, Candidate, Coding, space
+from nestvec.planner.candidates import QUICK, Candidate, space
 from nestvec.planner.choosing import LEAST_QUERIES, Choice, Rules, affordable, choose
 from nestvec.planner.result import Plan, Row, surroundings
 from nestvec.planner.screening import Costs
@@ -20,6 +20,7 @@ from nestvec.planner.speed import Family, Line, calibrate, predict, together
 from nestvec.planner.targets import Target
 from nestvec.planner.views import View
 from nestvec.planner.workbench import Workbench
+from nestvec.search.coding import Coding
 
 LEAST_ROWS = 100
 """Fewer rows say nothing: ten of them would be found by chance."""
@@ -105,7 +106,7 @@ def plan(
     say, dials, rules = say or _silent, dials or Dials(), rules or Rules()
     rules = replace(rules, keep=budget.keep) if budget.keep is not None else rules
     start = time.monotonic()
-    bench = Workbench(task.views, seed=rules.seed)
+    bench = Workbench(task.views)
     graph = dials.graph and bench.rows >= _GRAPH_FROM and importlib.util.find_spec("faiss") is not None
     candidates = list(space(task.views, coded=dials.codings, ms=dials.ms, graph=graph))
     say(f"{len(candidates)} settings; timing searches on this machine")
@@ -213,7 +214,7 @@ def _rows(task: Task, candidates: Sequence[Candidate], found: Choice, budget: Bu
 
 
 def _name(coding: Coding | None) -> str:
-    return "exact" if coding is None else f"{coding.name} {coding.bits} bit"
+    return "exact" if coding is None else f"{coding.codec} {coding.bits} bit"
 
 
 def _silent(line: str) -> None:

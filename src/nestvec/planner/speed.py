@@ -10,8 +10,9 @@ import numpy as np
 
 from nestvec.core.errors import InputError
 from nestvec.core.types import Array, Float64, Int64
-from nestvec.planner.candidates import Candidate, Coding
+from nestvec.planner.candidates import Candidate
 from nestvec.planner.workbench import Workbench
+from nestvec.search.coding import Coding
 from nestvec.search.route import GraphCost, choose
 
 _QUERIES = 15  # searches a point

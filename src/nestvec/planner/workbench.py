@@ -11,15 +11,17 @@ import numpy as np
 from nestvec.core.coding import Codec
 from nestvec.core.protocols import Searcher
 from nestvec.core.types import Array, Float64, Int64, Matrix
-from nestvec.planner.candidates import Candidate, Coding, held_bytes, index_bytes
+from nestvec.planner.candidates import Candidate, index_bytes
 from nestvec.planner.targets import Target
 from nestvec.planner.views import View
 from nestvec.search.backends.faiss import HnswGraph
+from nestvec.search.codes import fitted
+from nestvec.search.coding import Coding
 from nestvec.search.flat import Flat, Rows
 from nestvec.search.graph import Routed, tune
-from nestvec.search.twostage import TwoStage
+from nestvec.search.settings import RECALL
+from nestvec.search.twostage import TwoStage, held_bytes
 
-_SAMPLE = 20_000  # rows that a codec is fitted on
 _WARM = 3  # searches before the clock runs
 _FEW = 512  # rows that a codec is fitted on where only its size is asked for
 
@@ -28,15 +30,14 @@ _FEW = 512  # rows that a codec is fitted on where only its size is asked for
 class Workbench:
     """Makes searchers for candidates, and keeps what several of them share. Used by one thread.
 
+    Codecs and graphs are made as a collection of these rows makes them, so that a plan that is applied searches through
+    the very same codes.
+
     Args:
         views: one a depth, the full size first.
-        seed: of codecs.
-        recall: asked of a graph.
     """
 
     views: Sequence[View]
-    seed: int = 0
-    recall: float = 0.99
     _flats: dict[tuple[int | None, int], tuple[Flat, Matrix]] = field(default_factory=dict)
     _built: dict[tuple[int | None, int, Coding], TwoStage] = field(default_factory=dict)
     _codecs: dict[tuple[int, Coding], tuple[Codec, int]] = field(default_factory=dict)
@@ -90,7 +91,7 @@ class Workbench:
     def part(self, rows: int) -> Workbench:
         """The same with the first ``rows`` documents only, and one view: for timing at another number of rows."""
         first = self.views[0]
-        return Workbench([replace(first, documents=first.documents[:rows])], self.seed)
+        return Workbench([replace(first, documents=first.documents[:rows])])
 
     def _flat(self, candidate: Candidate) -> tuple[Flat, Matrix]:
         key = candidate.depth, candidate.dim
@@ -104,25 +105,23 @@ class Workbench:
         key = candidate.depth, candidate.dim, coding
         if key not in self._built:
             flat, _ = self._flat(candidate)
-            live = flat.live
-            some = live if len(live) <= _SAMPLE else _spread(live)
-            self._built[key] = TwoStage.build(coding.fit(flat.vectors(some), seed=self.seed), flat)
+            self._built[key] = TwoStage.build(fitted(coding, flat), flat)
         return self._built[key]
 
     def _small(self, dim: int, coding: Coding) -> tuple[Codec, int]:
         """The codec, fitted on a few rows, and bytes of a code in memory: neither size depends on the rows."""
         if (dim, coding) not in self._codecs:
-            few: Array = np.random.default_rng(self.seed).standard_normal((_FEW, dim)).astype(np.float32)
-            codec = coding.fit(few, seed=self.seed)
-            self._codecs[dim, coding] = codec, held_bytes(codec, few)
+            few: Array = np.random.default_rng(0).standard_normal((_FEW, dim)).astype(np.float32)
+            codec = coding.fit(few)
+            self._codecs[dim, coding] = codec, held_bytes(codec)
         return self._codecs[dim, coding]
 
     def _graph(self, candidate: Candidate, flat: Flat) -> Routed:
         key = candidate.depth, candidate.dim
         if key not in self._graphs:
             live = flat.live
-            graph = HnswGraph.build(flat.vectors(live), rows=live, seed=self.seed)
-            self._graphs[key] = tune(graph, flat, target=self.recall)  # type: ignore[assignment]  # the same kind
+            graph = HnswGraph.build(flat.vectors(live), rows=live)
+            self._graphs[key] = tune(graph, flat, target=RECALL)  # type: ignore[assignment]  # the same kind
         return Routed(flat, self._graphs[key])
 
 
@@ -134,8 +133,3 @@ def timed(calls: Sequence[Callable[[], object]]) -> Float64[np.ndarray, " s"]:
         call()
         taken[i] = time.perf_counter() - start
     return taken
-
-
-def _spread(rows: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " s"]:
-    """Evenly spaced ones."""
-    return rows[np.linspace(0, len(rows) - 1, _SAMPLE).astype(np.int64)]

@@ -30,7 +30,7 @@ from nestvec.search.chain import ScanChain
 from nestvec.search.coding import Coding
 from nestvec.search.flat import Flat
 from nestvec.search.settings import ARRAY
-from nestvec.search.twostage import Scan, TwoStage, scan_of, tune
+from nestvec.search.twostage import Scan, TwoStage, held_bytes, measured, scan_of, tune
 from nestvec.search.warning import IndexWarning
 from nestvec.store import Snapshot, Store
 
@@ -42,6 +42,7 @@ GROWN = 2
 when so many times more rows are coded than live: all encoding together is then at most twice that of the last time."""
 TAIL = 1_024
 """New rows that may lie about without codes; they are searched exactly, in a tenth of a millisecond."""
+_K = 10  # results that candidates are counted for
 _SAMPLE = 20_000  # rows to fit on: 78 for each of 256 codewords, the most that any codec here asks for
 _ROWS = 16_384  # encoded at a time
 _QUERIES = 200  # stored rows to measure recall with: .99 is then known to about .003
@@ -54,12 +55,13 @@ class CodesReport:
     Args:
         codec: its name in the catalogue.
         bits: a dimension.
-        bytes_per_vector: in memory, row ids of 8 bytes not counted.
+        bytes_per_vector: as codes are stored, row ids of 8 bytes not counted.
         rows: that were coded when the codec was fitted.
         m: candidates rescored a query, for ten results; the error bound of the codec may spare some of them.
         recall: share of the 10 nearest rows found with ``m``, on a sample of stored rows; exact is 1.
-        target: the recall that was asked for.
+        target: the recall that was asked for; where ``fixed``, nothing came of it.
         seconds: how long fitting, encoding and measuring took.
+        fixed: whether ``m`` was given; else it is the least that reaches ``target``.
     """
 
     codec: str
@@ -70,6 +72,7 @@ class CodesReport:
     recall: float
     target: float
     seconds: float
+    fixed: bool = False
 
     def to_json(self) -> dict[str, JSON]:
         """For ``--json``."""
@@ -130,7 +133,7 @@ class Codes:
             bounded = held.codec if isinstance(held.codec, Bounded) else None
             chain = ScanChain(tuple(piece.scan for piece in held.pieces))
             report = held.report
-            return TwoStage(flat, chain, held.rows, report.m, bounded, k=10, recall=report.recall)
+            return TwoStage(flat, chain, held.rows, report.m, bounded, k=_K, recall=report.recall)
 
     def info(self) -> dict[str, JSON] | None:
         """What is known of the codes, without reading them; None if there are none."""
@@ -141,7 +144,7 @@ class Codes:
         coded = [piece for piece in pieces if piece is not None]
         rows = sum(int(piece["rows"]) for piece in coded)
         report = _report(told)
-        memory = rows * (report.bytes_per_vector + 8) + int(told["bytes"])
+        memory = rows * (told.get("held", report.bytes_per_vector) + 8) + told.get("once", int(told["bytes"]))
         disk = int(told["bytes"]) + sum(int(piece["bytes"]) for piece in coded)
         return {**report.to_json(), "rows": rows, "fitted_rows": report.rows, "memory_bytes": memory, "bytes": disk}
 
@@ -200,7 +203,7 @@ class Codes:
 
     # ------------------------------------------------------------------ keeping
 
-    def refresh(self, coding: Coding | None, *, target: float) -> CodesReport | None:
+    def refresh(self, coding: Coding | None, *, target: float, m: int = 0) -> CodesReport | None:
         """Bring the codes up to the newest version; None if that is done already.
 
         New rows are encoded and put beside what is there. All is made anew where there is nothing yet, where something
@@ -209,6 +212,8 @@ class Codes:
         Args:
             coding: how vectors are to be kept; None to take all codes away.
             target: recall asked of the ten nearest.
+            m: candidates to rescore, whatever recall that gives, and then however few rows there are; 0 for as many as
+                ``target`` takes.
 
         Warns:
             IndexWarning: the disk refuses, vectors are damaged, or the codec cannot be fitted on these rows; those
@@ -217,18 +222,18 @@ class Codes:
         with self._making:
             try:
                 with self._store.read() as snapshot:
-                    return self._refresh(flat_over(snapshot), coding, target)
+                    return self._refresh(flat_over(snapshot), coding, target, m)
             except NestvecError as cause:  # records are safe whatever becomes of their codes
                 self._warn(cause)
                 return None
 
-    def _refresh(self, flat: Flat, coding: Coding | None, target: float) -> CodesReport | None:
-        if coding is None or len(flat) < FROM:
+    def _refresh(self, flat: Flat, coding: Coding | None, target: float, m: int) -> CodesReport | None:
+        if coding is None or len(flat) < (1 if m else FROM):
             self._drop(keep="")
             return None
         told = self._store.derived_info(CODES)
-        if told is None or (told["codec"], told["bits"], told["target"]) != (coding.codec, coding.bits, target):
-            return self._build(flat, coding, target)
+        if told is None or _asked(told) != (coding.codec, coding.bits, m, 0.0 if m else target):
+            return self._build(flat, coding, target, m)
         if not self._whole:
             self._whole = self._all_whole(told["token"])
         self._drop(keep=told["token"])
@@ -236,11 +241,11 @@ class Codes:
         coded = sum(span["rows"] for span in spans)
         grown = len(flat) >= GROWN * told["rows"] or coded >= GROWN * len(flat)
         if not self._whole or not spans or grown:
-            return self._build(flat, coding, target)
+            return self._build(flat, coding, target, m)
         last = max(span["last"] for span in spans)
         tail = flat.live[np.searchsorted(flat.live, last, side="right") :]
         if len(flat) - len(tail) > coded + TAIL:  # rows between are without codes: they were restored after damage
-            return self._build(flat, coding, target)
+            return self._build(flat, coding, target, m)
         if len(tail) >= TAIL:
             self._extend(flat, tail, told["token"])
         return None
@@ -261,22 +266,23 @@ class Codes:
             return False
         return codec is not None
 
-    def _build(self, flat: Flat, coding: Coding, target: float) -> CodesReport:
+    def _build(self, flat: Flat, coding: Coding, target: float, m: int) -> CodesReport:
         """Fit, encode every living row, measure, and keep; then take away what was there before."""
         start = time.monotonic()
         live, token = flat.live, secrets.token_hex(4)
-        chosen = np.random.default_rng(0).choice(live, min(_SAMPLE, len(live)), replace=False)
-        codec = coding.fit(flat.vectors(np.sort(chosen)))
+        codec = fitted(coding, flat)
         codes = _encode(codec, flat, live)
         bounded = codec if isinstance(codec, Bounded) else None
-        tuned = tune(TwoStage(flat, scan_of(codec, codes), live, codec=bounded), target=target, queries=_QUERIES)
+        search = TwoStage(flat, scan_of(codec, codes), live, m or _K, bounded)
+        tuned = measured(search, queries=_QUERIES) if m else tune(search, target=target, queries=_QUERIES)
         seconds = round(time.monotonic() - start, 3)
         width = codec.bytes_per_vector
         report = CodesReport(
-            coding.codec, coding.bits, width, len(live), tuned.m, round(tuned.recall, 4), target, seconds
+            coding.codec, coding.bits, width, len(live), tuned.m, round(tuned.recall, 4), target, seconds, fixed=m > 0
         )
+        memory = {"held": held_bytes(codec), "once": nbytes(codec)}
         self._put_piece(f"{CODES}_{token}_000", live, codes)
-        self._store.put_derived(CODES, save(_plain(codec.arrays())), {**report.to_json(), "token": token})
+        self._store.put_derived(CODES, save(_plain(codec.arrays())), {**report.to_json(), **memory, "token": token})
         self._drop(keep=token)
         self._whole = True
         return report
@@ -320,6 +326,13 @@ def flat_over(snapshot: Snapshot) -> Flat:
     return Flat(snapshot.segments(ARRAY), dims[ARRAY], snapshot.state.dead)
 
 
+def fitted(coding: Coding, flat: Flat) -> Codec:
+    """The codec of a collection, fitted on its living rows, or on a sample of 20,000: the same rows give the same."""
+    live = flat.live
+    chosen = np.random.default_rng(0).choice(live, min(_SAMPLE, len(live)), replace=False)
+    return coding.fit(flat.vectors(np.sort(chosen)))
+
+
 def _encode(codec: Codec, flat: Flat, rows: Array) -> Array:
     return np.concatenate([codec.encode(flat.vectors(rows[i : i + _ROWS])) for i in range(0, len(rows), _ROWS)])
 
@@ -337,4 +350,10 @@ def _unpack(data: bytes) -> tuple[Array, Array]:
 
 
 def _report(told: Mapping[str, Any]) -> CodesReport:
-    return CodesReport(**{name: told[name] for name in CodesReport.__dataclass_fields__})
+    return CodesReport(**{name: told[name] for name in CodesReport.__dataclass_fields__ if name in told})
+
+
+def _asked(told: Mapping[str, Any]) -> tuple[str, int, int, float]:
+    """What codes were made for: codec, bits, and so many candidates, or 0 and so much recall."""
+    m = int(told["m"]) if told.get("fixed") else 0
+    return told["codec"], told["bits"], m, 0.0 if m else told["target"]

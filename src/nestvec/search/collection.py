@@ -5,10 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, cast
+from typing import Literal
 
 import numpy as np
 
@@ -25,11 +24,22 @@ from nestvec.inputs import Fields, Limits
 from nestvec.search.answers import Ranking, answer
 from nestvec.search.codes import CodesReport
 from nestvec.search.coding import choose
-from nestvec.search.encoding import at_size, fitting, load_at, open_encoder
+from nestvec.search.creating import OVERLAP, Wish, settle
+from nestvec.search.encoding import fitting, open_encoder, other_encoder
 from nestvec.search.finder import Finder, GraphReport
-from nestvec.search.indexing import Indexing, IndexReport, Item, Progress, Source, Survey, from_items, from_sources
+from nestvec.search.indexing import (
+    Indexing,
+    IndexReport,
+    Item,
+    Progress,
+    Source,
+    Survey,
+    add_vectors,
+    from_items,
+    from_sources,
+)
 from nestvec.search.narrowing import FunnelReport
-from nestvec.search.resizing import Counts, Moved, Resized, recode, revector, settings_for
+from nestvec.search.resizing import Counts, Moved, Resized, Turn, recode, revector
 from nestvec.search.result import Result
 from nestvec.search.settings import ARRAY, RECALL, Settings, as_searched
 from nestvec.search.upkeep import describe, encode_missing
@@ -37,8 +47,6 @@ from nestvec.store import Compaction, Repair, Snapshot, Store, Verification, Ver
 
 Where = Mapping[str, JSON]
 Mode = Literal["dense", "lexical"]
-
-_OVERLAP = 32  # tokens: a sentence or two, so that what a cut went through is whole on one of its sides
 
 
 class Collection:
@@ -65,7 +73,7 @@ class Collection:
         encoder: Encoder | str | Path | None = "default",
         space: Space | None = None,
         budget: int | None = None,
-        overlap: int = _OVERLAP,
+        overlap: int = OVERLAP,
         size: Size | str | None = None,
         codec: str | None = None,
         recall: float = RECALL,
@@ -94,27 +102,8 @@ class Collection:
             MissingExtraError: the encoder needs a library that is not installed.
             StoreError: the folder has something in it, or cannot be written.
         """
-        if (encoder is None) == (space is None):
-            raise InputError("a collection must have either an encoder or a space, got both or neither.")
-        asked, coding = choose(size if size is not None else getattr(encoder, "size", None), codec)
-        kind, source, window = None, "", 0
-        if encoder is not None:
-            if not isinstance(encoder, Encoder):
-                encoder = load_at(encoder, asked)
-            elif size is not None:
-                encoder = at_size(encoder, asked)
-            space, window = encoder.space, encoder.window
-            kind, source = str(getattr(encoder, "kind", "custom")), str(getattr(encoder, "source", ""))
-        elif replace(asked, bits=None) not in (Size(), Size(dim=cast(Space, space).dim)):
-            raise InputError(f"size must be bits alone, as in b1, for vectors that are brought along, got {asked}.")
-        budget = window if budget is None else budget
-        if not 0 <= budget <= max(window, 0):
-            raise InputError(f"budget must be 0 to {window}, which is what the encoder can see, got {budget}.")
-        pinned = str(replace(getattr(encoder, "size", None) or Size(), bits=asked.bits))
-        overlap = min(overlap, max(0, budget // 2 - 1))
-        name = coding.codec if coding else None
-        settings = Settings(cast(Space, space), kind, source, budget, overlap, pinned, name, recall, funnel)
-        return cls(Store.create(path, settings=settings.to_json()), encoder=encoder)
+        settings, made = settle(Wish(encoder, space, budget, overlap, size, codec, recall, funnel))
+        return cls(Store.create(path, settings=settings.to_json()), encoder=made)
 
     @classmethod
     def open(
@@ -243,22 +232,11 @@ class Collection:
         """
         with self._lock:
             if vectors is not None:
-                return self._add_vectors(records, vectors)
-            report = Indexing(self._store, self.settings, self.encoder).run(from_items(records))
+                report = add_vectors(self._store, self.settings, records, vectors)
+            else:
+                report = Indexing(self._store, self.settings, self.encoder).run(from_items(records))
             self._refresh()
             return report
-
-    def _add_vectors(self, records: Iterable[Item], vectors: Vectors) -> IndexReport:
-        self.space.require(vectors.space)
-        report, start = IndexReport(), time.monotonic()
-        rows = list(from_items(records)(report.read))
-        if len(rows) != len(vectors):
-            raise InputError(f"there must be one vector a record, got {len(vectors)} and {len(rows)}. {report.read}")
-        done = self._store.commit(rows, {ARRAY: as_searched(vectors.values, self.space)})
-        self._refresh()
-        report.encoded, report.removed, report.commits = done.added, done.removed, 1
-        report.seconds = time.monotonic() - start
-        return report
 
     def index(
         self,
@@ -441,7 +419,9 @@ class Collection:
         *,
         codec: str | None = None,
         recall: float | None = None,
+        candidates: int = 0,
         funnel: bool | None = None,
+        graph: bool | None = None,
         progress: Moved | None = None,
     ) -> Resized:
         """Turn the collection to another size, in place.
@@ -449,27 +429,32 @@ class Collection:
         Where only bits, codec or recall change, only codes are made anew. With another depth or dim all vectors are
         replaced: cut where the encoder gives the same by cutting, else encoded again from the stored texts. Readers
         see the old vectors until the new ones are all there, and then those; a stop in between leaves the old ones.
-        Versions from before a change of vectors cannot be opened afterwards, and a graph has to be built again.
+        Versions from before a change of vectors cannot be opened afterwards, and a graph is built again.
 
         Args:
             size: such as ``L3-d128-b1``; what it leaves out is turned fully up.
             codec: as in :meth:`create`.
             recall: as in :meth:`create`; None to leave it.
+            candidates: rescored by the vectors for ten results, such as a plan found to be enough: codes are then made
+                however few rows there are, and ``recall`` is not asked for. 0 to measure how many it takes.
             funnel: as in :meth:`create`; None to leave it, though fewer bits take its place. Vectors that are there
                 already are laid out for it by the next :meth:`compact`.
+            graph: whether to have one; None to have one if there is one.
             progress: called while vectors are replaced.
 
         Raises:
-            InputError: the encoder has no such size, or there is none; there is no codec of so many bits.
+            InputError: the encoder has no such size, or there is none; there is no codec of so many bits; candidates
+                are given for vectors that stay float32.
+            MissingExtraError: a graph is asked for, and faiss is not installed; all else is done.
             DiskError: nothing was changed.
         """
         with self._lock:
-            start, old = time.monotonic(), self.settings
+            start, old, before = time.monotonic(), self.settings, self._finder.graph_target
             self._store.writer  # noqa: B018  # says so now if it is open for reading
             asked, coding = choose(size, codec)
-            name, encoder = coding.codec if coding else None, self._other_encoder(asked)
-            new = settings_for(old, asked, name, recall=recall, funnel=funnel, encoder=encoder)
-            counts = Counts()
+            turn = Turn(asked, coding.codec if coding else None, recall, candidates, funnel)
+            encoder = other_encoder(self._source, old, asked)
+            new, counts = turn.settings(old, encoder), Counts()
             if encoder is None:
                 recode(self._store, old, new)
             else:
@@ -480,28 +465,14 @@ class Collection:
             if encoder is not None:
                 self._encoder = encoder
             codes, narrowed = self._refresh()
+            walked = self._finder.settle_graph(wanted=graph, target=before)
             seconds = time.monotonic() - start
-            return Resized(new.size, new.codec, version, counts.encoded, counts.cut, seconds, codes, narrowed)
-
-    def _other_encoder(self, asked: Size) -> Encoder | None:
-        """The encoder at another depth or dim; None if that is the one that the collection has."""
-        turned = replace(asked, bits=None)
-        if turned == self.settings.encoded:
-            return None
-        if not self._source:
-            if turned in (Size(), Size(dim=self.space.dim)):
-                return None
-            raise InputError(
-                f"only bits can be changed in {self.path}, whose vectors were brought along, got {str(asked)!r}. "
-                "Open it with the encoder that made them to change depth or dim."
-            )
-        found = at_size(self._source, turned) if isinstance(self._source, Encoder) else load_at(self._source, turned)
-        return None if found.space.fingerprint == self.space.fingerprint else found
+            return Resized(new.size, new.codec, version, counts.encoded, counts.cut, seconds, codes, narrowed, walked)
 
     def _refresh(self) -> tuple[CodesReport | None, FunnelReport | None]:
         """Bring codes, or the funnel, up to the newest version."""
         has = self.settings
-        codes = self._finder.refresh_codes(has.coding, target=has.recall)
+        codes = self._finder.refresh_codes(has.coding, target=has.recall, m=has.candidates)
         return codes, self._finder.refresh_funnel(wanted=has.funnel, target=has.recall)
 
     def versions(self) -> list[Version]:

@@ -47,6 +47,31 @@ def fitting(encoder: Encoder, settings: Settings) -> Encoder:
     return encoder
 
 
+def other_encoder(source: Encoder | str | Path, settings: Settings, asked: Size) -> Encoder | None:
+    """The encoder at another depth or dim than that of a collection; None if that is the one it has.
+
+    Args:
+        source: an encoder, or where it is; empty where vectors were brought along.
+        settings: of the collection.
+        asked: the size; bits are no business of an encoder.
+
+    Raises:
+        InputError: the encoder has no such size, or there is none.
+    """
+    turned = replace(asked, bits=None)
+    if turned == settings.encoded:
+        return None
+    if not source:
+        if turned in (Size(), Size(dim=settings.space.dim)):
+            return None
+        raise InputError(
+            f"only bits can be changed where vectors were brought along, got {str(asked)!r}. Open the collection with "
+            "the encoder that made them to change depth or dim."
+        )
+    found = at_size(source, turned) if isinstance(source, Encoder) else load_at(source, turned)
+    return None if found.space.fingerprint == settings.space.fingerprint else found
+
+
 def load_at(source: str | Path, size: Size, **options: Any) -> Encoder:
     """An encoder by name at a size, bits left out; options and errors are those of :func:`nestvec.encoders.load`."""
     encoder: Encoder = load(source, size=replace(size, bits=None), **options)

@@ -19,6 +19,7 @@ from nestvec.search.codes import Codes, CodesReport, flat_over
 from nestvec.search.coding import Coding
 from nestvec.search.graph import STALE, Graph, Routed, tune
 from nestvec.search.narrowing import FunnelReport, Narrowing
+from nestvec.search.settings import RECALL
 from nestvec.search.warning import IndexWarning
 from nestvec.store import Snapshot, Store
 from nestvec.store.snapshot import State
@@ -119,9 +120,9 @@ class Finder:
 
     # ------------------------------------------------------------------ codes and the graph
 
-    def refresh_codes(self, coding: Coding | None, *, target: float) -> CodesReport | None:
+    def refresh_codes(self, coding: Coding | None, *, target: float, m: int = 0) -> CodesReport | None:
         """Bring the codes up to the newest version; see :meth:`Codes.refresh`."""
-        done = self.codes.refresh(coding, target=target)
+        done = self.codes.refresh(coding, target=target, m=m)
         with self._lock:
             self._view = None  # its codes may have been replaced
         return done
@@ -159,10 +160,9 @@ class Finder:
         Raises:
             MissingExtraError: there is one, and faiss is not installed.
         """
-        info = self._store.derived_info(GRAPH)
-        if info is None:
+        target = self.graph_target
+        if target is None:
             return None
-        target = float(info["target"])
         try:
             kept = self._store.get_derived(GRAPH)
         except CorruptError:
@@ -175,6 +175,48 @@ class Finder:
             if not len(flat) or Routed(flat, graph).stale < STALE:
                 return None
         return self.build_graph(recall=target)
+
+    @property
+    def graph_target(self) -> float | None:
+        """Recall that was asked of the graph; None if there is none."""
+        info = self._store.derived_info(GRAPH)
+        return None if info is None else float(info["target"])
+
+    def settle_graph(self, *, wanted: bool | None, target: float | None) -> GraphReport | None:
+        """After a resize: build, take away, or leave as it was before.
+
+        Args:
+            wanted: whether there is to be a graph; None if and only if there was one before.
+            target: recall that was asked of the graph before; None if there was none.
+
+        Returns:
+            What was built; None where nothing was.
+
+        Warns:
+            IndexWarning: there was one, and faiss is not installed to build it again.
+
+        Raises:
+            MissingExtraError: a graph is wanted, and faiss is not installed.
+        """
+        with self._store.read() as snapshot:
+            empty = not len(snapshot)
+        there = self._store.derived_info(GRAPH) is not None
+        if wanted is False:
+            self._store.drop_derived(GRAPH)
+            self.forget()
+            return None
+        if wanted is None and (there or target is None):
+            return None
+        if there or empty:
+            return self.refresh_graph()
+        try:
+            return self.build_graph(recall=target or RECALL)
+        except MissingExtraError as cause:
+            if wanted:
+                raise
+            message = f"the graph of {self._store.path} is gone, and cannot be built again: {cause}"
+            warnings.warn(message, IndexWarning, stacklevel=3)
+            return None
 
     def graph_info(self) -> dict[str, JSON] | None:
         """What is known of the graph, without loading it; None if there is none."""

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from nestvec.core.errors import InputError
 from nestvec.core.protocols import Encoder
 from nestvec.core.record import Record
 from nestvec.core.types import JSON, Float32
+from nestvec.core.vectors import Vectors
 from nestvec.inputs import Fields, Limits, ReadReport, passages, read, read_several
 from nestvec.search.settings import ARRAY, Settings, as_searched
 from nestvec.store import Snapshot, Store
@@ -282,3 +284,21 @@ def _time_sample(encoder: Encoder, sample: list[Record]) -> float:
     start = time.monotonic()
     made: Float32[np.ndarray, "n d"] = encoder.encode(sample).values
     return (time.monotonic() - start) if len(made) else 0.0
+
+
+def add_vectors(store: Store, settings: Settings, items: Iterable[Item], vectors: Vectors) -> IndexReport:
+    """Commit records together with vectors that somebody else made, one a record.
+
+    Raises:
+        SpaceMismatchError: the vectors are of another space.
+        InputError: there is not one vector for each record.
+    """
+    settings.space.require(vectors.space)
+    report, start = IndexReport(), time.monotonic()
+    rows = list(from_items(items)(report.read))
+    if len(rows) != len(vectors):
+        raise InputError(f"there must be one vector a record, got {len(vectors)} and {len(rows)}. {report.read}")
+    done = store.commit(rows, {ARRAY: as_searched(vectors.values, settings.space)})
+    report.encoded, report.removed, report.commits = done.added, done.removed, 1
+    report.seconds = time.monotonic() - start
+    return report

@@ -11,6 +11,7 @@ from nestvec.core.protocols import Encoder
 from nestvec.core.size import Size
 from nestvec.core.types import JSON, Int64, Matrix
 from nestvec.search.codes import CodesReport
+from nestvec.search.finder import GraphReport
 from nestvec.search.narrowing import FunnelReport
 from nestvec.search.settings import ARRAY, Settings, as_searched
 from nestvec.store import Store
@@ -20,6 +21,46 @@ Moved = Callable[[int, int], None]
 
 _SAMPLE = 16  # rows encoded to see whether leading dimensions of what is stored will do
 _SAME = 0.999  # cosine; arithmetic in bfloat16 and other batches move a vector by less, another rotation by far more
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What a resize is asked for.
+
+    Args:
+        size: with its bits settled.
+        codec: that keeps vectors in so many bits; None for float32.
+        recall: of searches through it; None to leave what is asked now.
+        candidates: rescored for ten results; 0 for as many as ``recall`` takes.
+        funnel: None to leave it, but a codec takes its place.
+    """
+
+    size: Size
+    codec: str | None
+    recall: float | None = None
+    candidates: int = 0
+    funnel: bool | None = None
+
+    def settings(self, old: Settings, encoder: Encoder | None) -> Settings:
+        """Those of the collection afterwards; ``encoder`` where its vectors are to be replaced."""
+        funnel = (old.funnel and self.codec is None) if self.funnel is None else self.funnel
+        same = replace(
+            old,
+            size=str(replace(old.encoded, bits=self.size.bits)),
+            codec=self.codec,
+            recall=old.recall if self.recall is None else self.recall,
+            candidates=self.candidates,
+            funnel=funnel,
+        )
+        if encoder is None:
+            return same
+        turned = getattr(encoder, "size", None) or self.size
+        return replace(
+            same,
+            space=encoder.space,
+            encoder=str(getattr(encoder, "kind", "custom")),
+            size=str(replace(Size.parse(turned), bits=self.size.bits)),
+        )
 
 
 @dataclass(frozen=True)
@@ -35,6 +76,8 @@ class Resized:
         seconds: how long it took, codes included.
         codes: codes that were made; None where there are none, or those that were there serve.
         funnel: as it was measured; None where there is none, or that which was there serves.
+        graph: as it was built, anew where vectors were replaced; None where there is none, or that which was there
+            serves.
     """
 
     size: str
@@ -45,6 +88,7 @@ class Resized:
     seconds: float
     codes: CodesReport | None
     funnel: FunnelReport | None = None
+    graph: GraphReport | None = None
 
     def to_json(self) -> dict[str, JSON]:
         """For ``--json``."""
@@ -86,30 +130,6 @@ def revector(store: Store, old: Settings, new: Settings, encoder: Encoder, moved
 
     store.rewrite(new.to_json(), {ARRAY: values})
     return Counts(cut=done) if cut else Counts(encoded=done)
-
-
-def settings_for(
-    old: Settings, asked: Size, codec: str | None, *, recall: float | None, funnel: bool | None, encoder: Encoder | None
-) -> Settings:
-    """The settings of a collection after a resize; ``encoder`` where its vectors are to be replaced.
-
-    ``recall`` and ``funnel`` are None to stay as they are; but a codec takes the place of a funnel.
-    """
-    recall = old.recall if recall is None else recall
-    funnel = (old.funnel and codec is None) if funnel is None else funnel
-    size = str(replace(old.encoded, bits=asked.bits))
-    if encoder is None:
-        return replace(old, size=size, codec=codec, recall=recall, funnel=funnel)
-    turned = getattr(encoder, "size", None) or asked
-    return replace(
-        old,
-        space=encoder.space,
-        encoder=str(getattr(encoder, "kind", "custom")),
-        size=str(replace(Size.parse(turned), bits=asked.bits)),
-        codec=codec,
-        recall=recall,
-        funnel=funnel,
-    )
 
 
 def _cuts(store: Store, old: Settings, encoder: Encoder) -> bool:

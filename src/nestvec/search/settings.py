@@ -52,6 +52,7 @@ class Settings:
         size: of its vectors, in text form; collections made before there were sizes are ``full``.
         codec: what keeps the vectors in memory, a name in the catalogue; None for float32.
         recall: asked of searches through the codec or the funnel: share of the ten nearest.
+        candidates: rescored a query for ten results, where that is settled; 0 for as many as ``recall`` takes.
         funnel: search leading dimensions first; they lie in bands of their own on the disk.
     """
 
@@ -64,12 +65,17 @@ class Settings:
     codec: str | None = None
     recall: float = RECALL
     funnel: bool = False
+    candidates: int = 0
 
     def __post_init__(self) -> None:
         if self.budget and not 0 <= self.overlap < self.budget // 2:
             raise InputError(f"overlap must be less than half the budget of {self.budget}, got {self.overlap}.")
         if not 0 < self.recall <= 1:
             raise InputError(f"recall must be above 0 and at most 1, got {self.recall}.")
+        if self.candidates < 0 or (self.candidates and self.codec is None):
+            raise InputError(
+                f"candidates must be at least 1, and of a codec, got {self.candidates} of {self.codec or 'float32'}."
+            )
         if self.funnel and self.codec is not None:
             raise InputError(
                 f"a funnel must have float32 vectors, got size {self.size} with {self.codec}; ask for either."
@@ -99,6 +105,8 @@ class Settings:
     def to_json(self) -> dict[str, JSON]:
         """As the store keeps it."""
         told = {**asdict(self), "space": self.space.to_json(), "arrays": {ARRAY: self.space.dim}}
+        if not self.candidates:
+            del told["candidates"]
         if self.funnel:
             return {**told, "bands": {ARRAY: list(self.bands)}}
         del told["funnel"]
@@ -121,4 +129,5 @@ class Settings:
             codec=cast("str | None", data.get("codec")),
             recall=cast(float, data.get("recall", RECALL)),
             funnel=cast(bool, data.get("funnel", False)),
+            candidates=cast(int, data.get("candidates", 0)),
         )

@@ -19,6 +19,7 @@ from nestvec.search.rescore import rescore
 
 _LADDER = (10, 20, 30, 50, 75, 100, 150, 200, 300, 500, 750, 1000, 1500, 2000)  # candidates tried by tune
 _SCORES = 1 << 21  # floats of scores at a time: 8 MB
+_BLOCK = 256  # rows that scans lay out together
 _EXACT = 40  # a row read exactly from where it lies costs as much as this many rows of the scan
 
 
@@ -90,6 +91,12 @@ def scan_of(codec: Codec, codes: Array) -> Scan:
     make = getattr(codec, "scanner", None)
     found: Scan | None = make(codes) if make else None
     return found if found is not None else CodeScan(codec, codes)
+
+
+def held_bytes(codec: Codec) -> int:
+    """Bytes of one code in memory: as it is stored, or as the codec's own scan lays it out, in whole words."""
+    few: Float32[np.ndarray, "n d"] = np.zeros((_BLOCK, codec.dim), np.float32)
+    return scan_of(codec, codec.encode(few)).nbytes // _BLOCK
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,10 +250,8 @@ def tune(
     Raises:
         InputError: ``target`` is out of range, or there are no live rows.
     """
-    if not 0 < target <= 1 or not len(search.flat):
-        raise InputError(
-            f"target must be above 0 and at most 1, and rows live, got {target} and {len(search.flat)} rows."
-        )
+    if not 0 < target <= 1:
+        raise InputError(f"target must be above 0 and at most 1, got {target}.")
     probe = Probe.of(search.flat, k=k, queries=queries, asked=asked, seed=seed)
     recall, m = 0.0, _LADDER[-1]
     for m in _LADDER:
@@ -256,3 +261,9 @@ def tune(
         if recall >= target:
             break
     return replace(search, m=m, k=k, recall=recall)
+
+
+def measured(search: TwoStage, *, k: int = 10, queries: int = 200, seed: int = 0) -> TwoStage:
+    """The same with the recall that its own ``m`` reaches at ``k``; see :func:`tune` for the rest."""
+    probe = Probe.of(search.flat, k=k, queries=queries, seed=seed)
+    return replace(search, k=k, recall=probe.recall(replace(search, k=0)))

@@ -18,37 +18,21 @@ import apsw
 import numpy as np
 
 from nestvec.core.arrays import as_matrix
-from nestvec.core.errors import CorruptError, InputError, ShapeError, StoreError, VersionError
+from nestvec.core.errors import CorruptError, InputError, StoreError, VersionError
 from nestvec.core.record import Record
-from nestvec.core.types import JSON, ArrayLike, Int64, Matrix
+from nestvec.core.types import JSON, ArrayLike, Int64
 from nestvec.store import derived, layout
+from nestvec.store.committing import Commit, checked, commit, earlier
 from nestvec.store.compact import Compaction, compact, merge_small
 from nestvec.store.disk import Disk, sqlite_errors, storage_errors
 from nestvec.store.head import Head, create_head, newest, read_head
 from nestvec.store.lock import WriterLock
 from nestvec.store.repair import missing_rows
 from nestvec.store.rewrite import Values, change_settings, rewrite
-from nestvec.store.schema import INSERT_ROW, connect, disconnect, is_unicode, to_row
+from nestvec.store.schema import connect, disconnect
 from nestvec.store.segment import Segment
 from nestvec.store.snapshot import Snapshot, State
 from nestvec.store.writer import Writer, newest_version, oldest_version, open_segment, segment_list
-
-
-@dataclass(frozen=True)
-class Commit:
-    """What a commit did.
-
-    Args:
-        version: the version it made, or the one an earlier try with the same id made.
-        added: rows that are new, replaced ones included.
-        removed: rows that are gone, replaced ones included.
-        repeated: True if this commit id was there already, and nothing was done.
-    """
-
-    version: int
-    added: int
-    removed: int
-    repeated: bool = False
 
 
 @dataclass(frozen=True)
@@ -336,18 +320,9 @@ class Store:
             DiskError: nothing was committed; what was there before still is.
         """
         with self._writing, storage_errors(self.path):
-            if commit_id is not None:
-                if not is_unicode(commit_id):
-                    raise InputError(f"a commit id must be valid Unicode, got {commit_id!r}.")
-                query = "SELECT version, added, removed FROM version WHERE commit_id = ?"
-                for version, added, removed in self.writer.db.execute(query, (commit_id,)):
-                    return Commit(version, added, removed, repeated=True)
-            blocks = self._check_arrays(arrays or {}, len(records))
-            chosen = sorted({record.id: i for i, record in enumerate(records)}.values())
-            if len(chosen) < len(records):
-                records = [records[i] for i in chosen]
-                blocks = {name: block[chosen] for name, block in blocks.items()}
-            result = self._commit(records, blocks, set(remove), commit_id)
+            if commit_id is not None and (before := earlier(self.writer, commit_id)) is not None:
+                return before
+            result = commit(self.writer, *checked(records, arrays or {}, dims=self.arrays), set(remove), commit_id)
             try:
                 merged = merge_small(self.writer)
             except (OSError, apsw.Error):  # the commit is durable all the same, and the merge is tried after the next
@@ -355,39 +330,6 @@ class Store:
             if merged:
                 self._state = None
             return result
-
-    def _check_arrays(self, arrays: Mapping[str, ArrayLike], n: int) -> dict[str, Matrix]:
-        if n and set(arrays) != set(self.arrays):
-            raise InputError(f"a commit must bring the arrays {sorted(self.arrays)}, got {sorted(arrays)}.")
-        blocks = {name: as_matrix(arrays[name], name=name, dim=self.arrays[name]) for name in arrays}
-        for name, block in blocks.items():
-            if len(block) != n:
-                raise ShapeError(f"{name} must have one row per record, got {len(block)} rows for {n} records.")
-        return blocks
-
-    def _commit(
-        self, records: Sequence[Record], blocks: Mapping[str, Matrix], remove: set[str], commit_id: str | None
-    ) -> Commit:
-        writer = self.writer
-        version, last = writer.db.execute("SELECT max(version) + 1, max(last_rid) FROM version").get
-        rows = [to_row(record, rid, version) for rid, record in enumerate(records, last + 1)]
-        ids = np.arange(last + 1, last + 1 + len(records), dtype=np.int64)
-        segments = [writer.write_segment(name, ids, iter([block])) for name, block in blocks.items() if len(block)]
-        if segments:
-            writer.sync_segments()
-        gone = [record.id for record in records] + sorted(filter(is_unicode, remove))
-        with writer.transaction():
-            before = writer.db.total_changes()
-            query = "UPDATE row SET died = ? WHERE id = ? AND died IS NULL"
-            writer.db.executemany(query, ((version, id_) for id_ in gone))
-            removed = writer.db.total_changes() - before
-            writer.db.executemany(INSERT_ROW, rows)
-            words = ((rid, record.text, record.title) for rid, record in enumerate(records, last + 1))
-            writer.db.executemany("INSERT INTO lexicon (rowid, text, title) VALUES (?, ?, ?)", words)
-            writer.list_segments(segments)
-            head = writer.add_version("commit", len(rows), removed, last_rid=last + len(rows), commit_id=commit_id)
-        writer.acknowledge(head)
-        return Commit(version, len(rows), removed)
 
     def compact(self) -> Compaction:
         """Give back the space of deleted rows and small files; older versions are given up.

@@ -19,6 +19,7 @@ from nestvec.training.assembly import Whole, student_tensors, table_tensors, who
 from nestvec.training.closed_form import choose_leading, fit_binariser
 from nestvec.training.corpus import Corpus
 from nestvec.training.distill import Progress, Rung, Settings, distill, optimiser
+from nestvec.training.opening import Opening
 from nestvec.training.proxies import Kept, Proxy
 from nestvec.training.sampling import Recipe, Rows, Sampler, Special
 from nestvec.training.saving import load_run, save_run
@@ -148,10 +149,13 @@ class _Fit:
         self.found = checkpoint.find(source)
         stack = backbone.open_stack(self.found.folder, device=device)
         self.dim = stack.dim
-        self.window = min(plan.window, stack.limits[0])
+        opening = Opening.of(stack)
+        self.window = min(plan.window, stack.limits[0] - len(opening))
         self.tokens = Tokens.of(stack.tokenizer)
         self.special: Special = special_of(self.tokens, stack.tokenizer)
-        self.teacher = Teacher.of(stack.modules, device=device, narrow=_narrow(device), norm=norm_of(stack))
+        self.teacher = Teacher.of(
+            stack.modules, device=device, narrow=_narrow(device), norm=norm_of(stack), opening=opening
+        )
         layers = int(self.teacher.body.config.num_hidden_layers)
         if plan.depths and max(plan.depths) >= layers:
             raise InputError(f"depths must be below the model's {layers} layers, got {plan.depths}.")
@@ -238,11 +242,15 @@ class _Fit:
         centre, binary = fit_binariser(vectors, seed=plan.seed)
         tensors |= whole_tensors(Whole(self.rotation, centre, binary))
         last = list(kept)[-1]
-        dims = (self.dim, *(d for d in sorted(plan.dims, reverse=True) if d < self.dim))
+        narrow = tuple(d for d in sorted(plan.dims, reverse=True) if d < self.dim)
         depths = (*((0,) if student.table is not None else ()), *sorted(student.depths))
         rungs = tuple(
-            LadderRung(k, dims, "distilled" if trained else "closed", _figures(kept[last][f"L{k}"])) for k in depths
-        )
+            LadderRung(
+                k, (self.dim, *(narrow if k else ())),  # a token table learns its full width only
+                "distilled" if trained else "closed", _figures(kept[last][f"L{k}"]),
+            )
+            for k in depths
+        )  # fmt: skip
         return Ladder(
             base=self.found.fingerprint, name=self.found.name, tokenizer=self.found.tokenizer, dim=self.dim,
             rungs=rungs, tensors=tensors, recipe=self._recipe(), licences=licences,

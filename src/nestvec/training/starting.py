@@ -108,7 +108,10 @@ def make_student(teacher: Teacher, heads: Heads, table: TokenTable | None, *, ra
             parameter.requires_grad_(learnt and not any(part in name for part in _NOT_LEARNT))
     hidden = int(teacher.body.config.hidden_size)
     dim = len(next(iter(heads.values()))[1]) if heads else hidden
-    student = Student(body, teacher.pool, tuple(heads), width=hidden, dim=dim, table=table, norm=teacher.norm)
+    student = Student(
+        body, teacher.pool, tuple(heads), width=hidden, dim=dim, table=table, norm=teacher.norm,
+        opening=teacher.opening,
+    )  # fmt: skip
     with torch.no_grad():
         for k, (weight, bias) in heads.items():
             student.heads[str(k)].weight.copy_(torch.from_numpy(weight))

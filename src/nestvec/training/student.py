@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from nestvec.core.errors import InputError, MissingExtraError
+from nestvec.training.opening import Opening
 
 try:
     import torch
@@ -121,22 +122,23 @@ class Student(nn.Module):  # type: ignore[misc]
         dim: ``d`` of the teacher's vectors.
         table: for depth 0, or None.
         norm: path in ``body`` of the norm after the last layer; empty where there is none.
+        opening: what ``body`` reads before a text, and ``pool`` knows of; rows come without it.
     """
 
     def __init__(
         self, body: Any, pool: Pool, depths: Sequence[int], *,
-        width: int, dim: int, table: TokenTable | None = None, norm: str = "",
+        width: int, dim: int, table: TokenTable | None = None, norm: str = "", opening: Opening | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
         self.body, self.depths, self.table = body, tuple(depths), table
-        self._pool, self._norm = pool, norm
+        self._pool, self._norm, self._opening = pool, norm, opening or Opening()
         self.heads = nn.ModuleDict({str(k): nn.Linear(width, dim) for k in self.depths})
 
     def forward(self, ids: Tensor, mask: Tensor) -> dict[int, Tensor]:
         """``[b, t]`` ids and mask -> ``{depth: [b, d]}``, float32, not made unit."""
         if self.body is None:
             return {}
-        states = hidden_states(self.body, ids, mask, norm=self._norm)
+        states = hidden_states(self.body, *self._opening.read(ids, mask), norm=self._norm)
         return {
             k: self.heads[str(k)](self._pool(states[k].float(), mask).to(states[k].dtype)).float() for k in self.depths
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from nestvec.core.errors import InputError, MissingExtraError
 from nestvec.core.types import Array, Matrix
 from nestvec.encoders.depth import find_layers
 from nestvec.training.corpus import Corpus
+from nestvec.training.opening import Opening
 from nestvec.training.sampling import Rows, Special, windows
 from nestvec.training.student import hidden_states
 
@@ -33,6 +34,7 @@ class Teacher:
         device: where it is.
         narrow: True to multiply in bfloat16.
         norm: path in ``body`` of the norm after the last layer; empty where there is none.
+        opening: what the model puts before a document; rows come without it.
     """
 
     modules: tuple[Any, ...]
@@ -40,29 +42,33 @@ class Teacher:
     device: str
     narrow: bool
     norm: str = ""
+    opening: Opening = field(default_factory=Opening)
 
     @classmethod
-    def of(cls, modules: tuple[Any, ...], *, device: str, narrow: bool, norm: str = "") -> Teacher:
+    def of(
+        cls, modules: tuple[Any, ...], *, device: str, narrow: bool, norm: str = "", opening: Opening | None = None
+    ) -> Teacher:
         """Freeze the modules of a model and move them to ``device``."""
         for module in modules:
             module.to(device).eval().requires_grad_(requires_grad=False)
-        return cls(modules, body_of(modules[0]), device, narrow, norm)
+        return cls(modules, body_of(modules[0]), device, narrow, norm, opening or Opening())
 
     def states(self, ids: Tensor, mask: Tensor) -> tuple[Any, Tensor]:
         """States after the embeddings and every layer, and the vectors ``[b, d]`` float32."""
         with torch.no_grad(), self.autocast():
-            states = hidden_states(self.body, ids, mask, norm=self.norm)
+            states = hidden_states(self.body, *self.opening.read(ids, mask), norm=self.norm)
         return states, self._finish(states[-1], mask)
 
     def vectors(self, ids: Tensor, mask: Tensor) -> Tensor:
         """``[b, t]`` ids and mask -> ``[b, d]`` float32."""
+        read, seen = self.opening.read(ids, mask)
         with torch.no_grad(), self.autocast():
-            found = self.body(input_ids=ids, attention_mask=mask.long())
+            found = self.body(input_ids=read, attention_mask=seen.long())
         return self._finish(found.last_hidden_state, mask)
 
     def pool(self, states: Tensor, mask: Tensor) -> Tensor:
-        """Token states and mask -> ``[b, h]``, as the model itself pools."""
-        features = {"token_embeddings": states, "attention_mask": mask.long()}
+        """Token states and the mask of rows -> ``[b, h]``, as the model itself pools."""
+        features = {"token_embeddings": states, "attention_mask": self.opening.pool(mask).long()}
         return self.modules[1](features)["sentence_embedding"]
 
     def autocast(self) -> Any:
@@ -70,7 +76,8 @@ class Teacher:
         return torch.autocast(self.device.partition(":")[0], dtype=torch.bfloat16, enabled=self.narrow)
 
     def _finish(self, states: Tensor, mask: Tensor) -> Tensor:
-        features: dict[str, Any] = {"token_embeddings": states.float(), "attention_mask": mask.long()}
+        pooled = self.opening.pool(mask).long()
+        features: dict[str, Any] = {"token_embeddings": states.float(), "attention_mask": pooled}
         with torch.no_grad():
             for module in self.modules[1:]:
                 features = module(features)

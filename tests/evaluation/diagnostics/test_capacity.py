@@ -8,7 +8,7 @@ import pytest
 
 from nestvec.core.errors import InputError
 from nestvec.evaluation.diagnostics.capacity import capacity, fit, loss_and_gradients, relevance
-from nestvec.evaluation.diagnostics.judgements import read_judgements
+from nestvec.evaluation.judgements import read_gains, relevant
 
 module = sys.modules["nestvec.evaluation.diagnostics.capacity"]
 
@@ -95,24 +95,10 @@ def test_too_much_at_once_is_refused(monkeypatch):
         capacity(all_pairs(4), dim=4)
 
 
-def test_judgements_in_both_forms(tmp_path):
-    path = tmp_path / "qrels.tsv"
-    path.write_text("query-id\tcorpus-id\tscore\nq 1\td1\t1\nq 1\td2\t0\nq2\td2\t2\n\n")
-    assert read_judgements(path) == {"q 1": {"d1"}, "q2": {"d2"}}
-    path.write_text("q1 0 d1 1\nq1 0 d2 1\n")
-    assert read_judgements(path) == {"q1": {"d1", "d2"}}
-    path.write_text("q1 d1 1\nq1 d2\n")
-    with pytest.raises(InputError, match="line 2"):
-        read_judgements(path)
-    path.write_text("q1 d1 0\n")
-    with pytest.raises(InputError, match="got none"):
-        read_judgements(path)
-
-
 def test_limit_fits_into_the_width_of_the_model_that_fails_on_it(data_dir):
     path = data_dir / "limit_small" / "qrels" / "test.tsv"
     if not path.is_file():
         pytest.skip(f"no judgements at {path}")
-    found = capacity(read_judgements(path), dim=32, shapes=((32, 1),), steps=300)
+    found = capacity(relevant(read_gains(path)), dim=32, shapes=((32, 1),), steps=300)
     assert (found.queries, found.items) == (1000, 46)
     assert found.fits[0].margin > 0.05

@@ -39,6 +39,7 @@ def test_all_of_a_collection(collection, bag):
         "length",
         "stability",
         "rewording",
+        "edits",
         "paraphrases",
         "classes",
         "codes",

@@ -32,6 +32,7 @@ from nestvec.apps.cli import (
     resizing,
     searching,
     sizing,
+    staging,
     tables,
 )
 from nestvec.apps.cli.errors import Command, Program
@@ -66,6 +67,7 @@ for _command in (
     limits.capacity,
     evaluating.evaluate,
     evaluating.compare,
+    staging.feet,
     evaluating.tasks,
     planning.plan,
     reporting.report,

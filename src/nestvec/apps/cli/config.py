@@ -102,6 +102,7 @@ COMMANDS = (
     "capacity",
     "evaluate",
     "compare",
+    "feet",
     "plan",
     "report",
     "parity",

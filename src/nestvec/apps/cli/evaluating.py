@@ -61,7 +61,7 @@ def evaluate(
     out = Output(as_json=json, quiet=quiet)
     with ExitStack() as opened:
         suite, loaded = _suite(tasks, data, Shelf(results, reads=not fresh), bare=no_baselines)
-        one = _open(system, opened, precision=precision, device=device)
+        one = open_system(system, opened, precision=precision, device=device)
         found = _run(suite, [one], loaded, out)
     told = warnings(found)
     out.json(
@@ -112,7 +112,7 @@ def compare(
     with ExitStack() as opened:
         suite, loaded = _suite(tasks, data, Shelf(results, reads=not fresh), bare=no_baselines)
         _foresee(out, loaded)
-        able = [_open(system, opened, precision=precision, device=device) for system in dict.fromkeys(systems)]
+        able = [open_system(system, opened, precision=precision, device=device) for system in dict.fromkeys(systems)]
         found = _run(suite, able, loaded, out)
     comparison = judge(found)
     told = sentences(warnings(found))
@@ -189,7 +189,7 @@ def _suite(names: str, data: Path | None, shelf: Shelf, *, bare: bool) -> tuple[
     return suite, suite.load()
 
 
-def _open(text: str, opened: ExitStack, *, precision: Precision, device: str) -> System:
+def open_system(text: str, opened: ExitStack, *, precision: Precision, device: str) -> System:
     """A collection's folder, or the name of a model with a size after ``@``."""
     from nestvec.encoders import load
     from nestvec.evaluation import Held, Model

@@ -106,11 +106,11 @@ def capacity(
     Example: nestvec capacity qrels/test.tsv --dim 384
     """
     from nestvec.evaluation.diagnostics import capacity as measure
-    from nestvec.evaluation.diagnostics.judgements import read_judgements
+    from nestvec.evaluation.judgements import read_gains, relevant
 
     out = Output(as_json=json, quiet=quiet)
     with waiting(out, "fitting free vectors"):
-        found = measure(read_judgements(qrels), dim=dim, others=unjudged, steps=steps, seed=seed)
+        found = measure(relevant(read_gains(qrels)), dim=dim, others=unjudged, steps=steps, seed=seed)
     out.json(found.to_json())
     out.line(f"{qrels}: {_queries(found.queries)}, {found.items:,} relevant items")
     out.line(

@@ -51,7 +51,7 @@ def plan(
     queries: AskedWith = None,
     depths: Depths = "auto",
     codecs: Annotated[
-        str, typer.Option("--codecs", metavar="ID,ID…", help="Only these; by default those that are quick to fit.")
+        str, typer.Option("--codecs", metavar="ID,ID…", help="Only these, or all; by default those quick to fit.")
     ] = "",
     sample: Annotated[int, typer.Option("--sample", min=100, help="Records to measure on at most.")] = 20_000,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of every draw.")] = 0,
@@ -230,37 +230,31 @@ def write(found: Plan, folder: Path, *, title: str) -> list[Path]:
 
 
 def apply_to(out: Output, folder: Path, found: Plan, *, yes: bool, model: str | None) -> None:
-    """Bring a collection to the size that was chosen; what it was stays until the new one is committed."""
-    row = found.choice
-    if not found.chosen:
-        out.note("the collection has that size already")
-        return
-    if row.candidate.index == "graph" and _unchanged(row, found):
-        from nestvec.search.collection import Collection
-
-        with Collection.open(folder, write=True, encoder=model) as collection, waiting(out, "building the graph"):
-            collection.build_graph()
-        out.note("the graph is built")
-        return
-    confirm(f"Bring {folder} to {row.size}?", yes=yes)
-    with waiting(out, "rewriting the collection"):
-        resize(folder, size=str(row.size), codec_name=row.candidate.coding.name if row.candidate.coding else None,
-               model=model)  # fmt: skip
-    out.note(f"{folder} is at {row.size} now")
-
-
-def _unchanged(row: Row, found: Plan) -> bool:
-    """Whether vectors and codes stay what they are."""
-    known = found.facts.get("collection")
-    return isinstance(known, dict) and str(row.size) == known["size"]
-
-
-def resize(folder: Path, *, size: str, codec_name: str | None, model: str | None) -> None:
-    """The one place that asks a collection to change its size."""
+    """Bring a collection to what was chosen; what it was stays until the new one is committed."""
+    from nestvec.apps.cli.resizing import told_search
     from nestvec.search.collection import Collection
 
-    with Collection.open(folder, write=True, encoder=model) as collection:
-        change: Any = getattr(collection, "resize", None)
-        if change is None:
-            raise InputError("this nestvec cannot change the size of a collection. Install a later one.")
-        change(size=size, codec=codec_name)
+    row = found.choice
+    setting = row.candidate
+    with Collection.open(folder) as there:
+        if _is(there.info(), row):
+            out.note(f"{folder} is at {row.label} already")
+            return
+    confirm(f"Bring {folder} to {row.label}?", yes=yes)
+    with Collection.open(folder, write=True, encoder=model) as collection, waiting(out, "rewriting the collection"):
+        collection.resize(
+            row.size, codec=setting.coding.codec if setting.coding else None, candidates=setting.m, funnel=False,
+            graph=setting.index == "graph",
+        )  # fmt: skip
+        info = collection.info()
+    out.note(f"{folder} is at {row.label} now")
+    for name, told in told_search(info):
+        out.note(f"{name}: {told}")
+
+
+def _is(info: dict[str, Any], row: Row) -> bool:
+    """Whether a collection searches by that setting already."""
+    setting, codes = row.candidate, info["codes"]
+    has = (info["size"], info["codec"], codes["m"] if codes else 0, info["graph"] is not None, info["bands"])
+    name = setting.coding.codec if setting.coding else None
+    return has == (str(row.size), name, setting.m, setting.index == "graph", None)

@@ -1,7 +1,7 @@
 """``nestvec resize``: a collection at another size, in place."""
 
 # Typer takes options for arguments with defaults: many of them, and booleans too.
-# ruff: noqa: FBT002
+# ruff: noqa: FBT002, PLR0913, PLR0917
 
 from __future__ import annotations
 
@@ -31,8 +31,14 @@ def resize(
         float | None,
         typer.Option("--recall", min=0.5, max=1.0, help="Share of the 10 nearest to find through codes; .99 at first."),
     ] = None,
+    candidates: Annotated[
+        int, typer.Option("--candidates", min=0, help="To rescore for 10 results, in place of --recall; 0 to measure.")
+    ] = 0,
     funnel: Annotated[
         bool | None, typer.Option("--funnel/--no-funnel", help="Search leading dimensions first; as it is if left out.")
+    ] = None,
+    graph: Annotated[
+        bool | None, typer.Option("--graph/--no-graph", help="Have a graph or none; as it is if left out.")
     ] = None,
     model: Annotated[
         str | None, typer.Option("--model", "-m", metavar="NAME", help="Where its encoder is now, if that moved.")
@@ -43,7 +49,7 @@ def resize(
     """Turn a collection to another size, in place.
 
     Other bits make other codes, in seconds. Another depth or dim makes other vectors, from the stored texts; older
-    versions cannot be opened then. Until all is done the collection is as it was, whatever happens.
+    versions cannot be opened then, and a graph is built again. Until all is done the collection is as it was.
 
     Example: nestvec resize my.nest b1
     """
@@ -54,8 +60,9 @@ def resize(
         before = collection.settings.size
         with meter(out, "records", total=len(collection)) as shown:
             done = collection.resize(
-                size, codec=codec, recall=recall, funnel=funnel, progress=lambda now, _: shown(now)
-            )
+                size, codec=codec, recall=recall, candidates=candidates, funnel=funnel, graph=graph,
+                progress=lambda now, _: shown(now),
+            )  # fmt: skip
         _tell(out, collection, before, done)
 
 
@@ -72,6 +79,8 @@ def _tell(out: Output, collection: Collection, before: str, done: Resized) -> No
     elif done.cut:
         vectors = f"{several(done.cut, 'vector')} cut to {collection.space.dim} numbers"
     rows = [("size", f"{before} before, {done.size} now"), ("vectors", vectors), *told_search(info)]
+    if done.graph is not None:
+        rows.append(("graph", f"built, {bytes_(done.graph.bytes)}; recall {done.graph.recall:.3g} measured"))
     out.table([*rows, ("time", duration(done.seconds))])
     out.line(f'Next: {command("search", collection.path)} "what you are looking for"')
 
@@ -99,7 +108,9 @@ def _codes(info: dict[str, JSON]) -> str:
         memory = codes["memory_bytes"]
         held = bytes_(memory if isinstance(memory, int) else 0)
         bits = "1 bit" if codes["bits"] == 1 else f"{codes['bits']} bits"
-        measured = f"recall {codes['recall']:.3g} measured, {codes['target']:.3g} asked"
+        measured = f"recall {codes['recall']:.3g} measured"
+        if not codes["fixed"]:
+            measured += f", {codes['target']:.3g} asked"
         return f"{codes['codec']}, {bits} a dimension, {held} in memory; best {codes['m']} rescored, {measured}"
     if info["codec"]:
         from nestvec.search.codes import FROM

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _MADE = {
     "closed": "fitted by a formula",
     "distilled": "trained to give the vectors of the whole model",
+    "cut": "leading dimensions of a fitted depth; nothing was fitted for so few",
     "slice": "layers or dimensions as they are: nothing was fitted, and much quality may be lost",
 }
 _BITS = (32, 8, 1)  # the columns of bytes

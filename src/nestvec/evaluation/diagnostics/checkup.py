@@ -13,6 +13,7 @@ from nestvec.core.protocols import Encoder
 from nestvec.core.types import Array, Matrix
 from nestvec.evaluation.diagnostics import bias, geometry, index, neighbourhood, robustness
 from nestvec.evaluation.diagnostics.classes import classes
+from nestvec.evaluation.diagnostics.edits import edits
 from nestvec.evaluation.diagnostics.finding import Finding, Report
 from nestvec.evaluation.diagnostics.paraphrases import paraphrases
 from nestvec.evaluation.diagnostics.subject import Subject
@@ -119,4 +120,4 @@ def _rewording(subject: Subject, encoder: Encoder | None, seed: int) -> _Attempt
     if encoder.space.dim != subject.dim:
         return f"the encoder gives {encoder.space.dim} dimensions, and these vectors have {subject.dim}"
     made = encoder
-    return lambda: robustness.rewording(subject, made, seed=seed)
+    return lambda: (robustness.rewording(subject, made, seed=seed), edits(subject, made, seed=seed))

@@ -36,7 +36,7 @@ def stability(subject: Subject, *, seed: int = 0) -> Finding:
         noise = unit(rng.standard_normal((len(asked), subject.dim), dtype=np.float32)) * np.float32(size)
         found = nearest(unit(x[asked] + noise), x, K, own=asked)[0]
         kept = bootstrap_mean(overlap(truth, found), seed=seed)
-        figures.append(_figure(f"kept at noise {size}", kept, "of the ten nearest"))
+        figures.append(figure(f"kept at noise {size}", kept, "of the ten nearest"))
     shaky = figures[1].value < _SHAKY
     return Finding(
         "stability",
@@ -53,10 +53,7 @@ def stability(subject: Subject, *, seed: int = 0) -> Finding:
 
 def rewording(subject: Subject, encoder: Encoder, *, seed: int = 0) -> Finding:
     """How far a text moves when a tenth of its words are replaced by words of other texts."""
-    assert subject.texts is not None  # noqa: S101  # the caller has looked; this is for mypy
-    rows, x = _sample(subject, seed)
-    asked = np.sort(np.random.default_rng(seed).choice(len(x), min(_TEXTS, len(x)), replace=False))
-    texts = [_beginning(text, encoder.window // 3) for text in subject.texts(rows[asked].tolist())]
+    _, x, asked, texts = beginnings(subject, encoder, seed)
     changed = replace_words(texts, share=_CHANGED, seed=seed)
     before, after = (unit(encoder.encode(some).values) for some in (texts, changed))
     moved = bootstrap_mean((before * after).sum(axis=1), seed=seed)
@@ -66,7 +63,7 @@ def rewording(subject: Subject, encoder: Encoder, *, seed: int = 0) -> Finding:
     return Finding(
         "rewording",
         "Whether neighbours stay when a tenth of the words are replaced at random",
-        (_figure("cosine to before", moved, ""), _figure("neighbours kept", kept, "of the ten nearest")),
+        (figure("cosine to before", moved, ""), figure("neighbours kept", kept, "of the ten nearest")),
         f"beginnings of {len(asked)} texts, in {basis(len(x), len(subject), seed)}",
         "all-MiniLM-L6-v2 on abstracts: cosine .93, neighbours kept .77",
         "Single words decide what a text is near." if loose else "Meaning, not single words, decides what is near.",
@@ -76,21 +73,29 @@ def rewording(subject: Subject, encoder: Encoder, *, seed: int = 0) -> Finding:
     )
 
 
+def beginnings(subject: Subject, encoder: Encoder, seed: int) -> tuple[Array, Matrix, Array, list[str]]:
+    """Rows of a sample and their vectors; positions among them, ascending, and what an encoder sees of their texts."""
+    assert subject.texts is not None  # noqa: S101  # the caller has looked; this is for mypy
+    rows, x = _sample(subject, seed)
+    asked = np.sort(np.random.default_rng(seed).choice(len(x), min(_TEXTS, len(x)), replace=False))
+    return rows, x, asked, [_beginning(text, encoder.window // 3) for text in subject.texts(rows[asked].tolist())]
+
+
 def _beginning(text: str, words: int) -> str:
     """The first words of a text; in technical prose a word takes up to three tokens, and the encoder must see it."""
     return " ".join(text.split()[: max(words, 1)])
 
 
-def replace_words(texts: Sequence[str], *, share: float, seed: int) -> list[str]:
-    """Texts with a share of their words, at least one, replaced by words drawn from all of them."""
+def replace_words(texts: Sequence[str], *, share: float = 0.0, count: int = 1, seed: int) -> list[str]:
+    """Texts with a share of their words, at least ``count``, replaced by words drawn from all of them."""
     rng = np.random.default_rng(seed)
     words = [word for text in texts for word in _WORD.findall(text)]
     out = []
     for text in texts:
         places = list(_WORD.finditer(text))
-        count = max(1, round(share * len(places))) if places else 0
+        many = max(count, round(share * len(places)))
         for i in sorted(
-            rng.permutation(len(places))[:count].tolist(), reverse=True
+            rng.permutation(len(places))[:many].tolist(), reverse=True
         ):  # from the end, so that earlier places stay where they are
             word = words[int(rng.integers(len(words)))]
             text = text[: places[i].start()] + word + text[places[i].end() :]  # noqa: PLW2901
@@ -109,5 +114,6 @@ def _sample(subject: Subject, seed: int) -> tuple[Array, Matrix]:
     return rows, unit(subject.take(rows))
 
 
-def _figure(name: str, found: Interval, note: str) -> Figure:
+def figure(name: str, found: Interval, note: str) -> Figure:
+    """A mean with its interval, where there is one."""
     return Figure(name, found.mean, (found.low, found.high) if found.n > 1 else None, note)

@@ -13,6 +13,7 @@ import numpy as np
 from nestvec.core import Hits, Record
 from nestvec.core.errors import InputError
 from nestvec.core.types import Array
+from nestvec.evaluation.judgements import read_gains, read_texts, write_beir
 from nestvec.evaluation.outcome import Outcome
 from nestvec.evaluation.rows import digest, once, read_rows
 from nestvec.evaluation.system import Ranks, System
@@ -92,16 +93,13 @@ class Retrieval:
             Record(row.label("_id", "id"), str(row.values.get("text") or ""), title=str(row.values.get("title") or ""))
             for row in corpus
         )
-        asked = [(row.label("_id", "id"), row.text("text")) for row in read_rows(path / "queries.jsonl")]
-        once([name for name, _ in asked], "ids of queries")
-        lines = read_rows(path / "qrels" / f"{split}.tsv")
-        judged: dict[str, dict[str, float]] = {}
-        for row in lines:
-            query, document = row.label("query-id", "query_id"), row.label("corpus-id", "corpus_id")
-            if document in judged.setdefault(query, {}):
-                raise InputError(f"{row.where}: a pair must be judged once, got {query!r} and {document!r} twice.")
-            judged[query][document] = row.number("score")
-        return cls(documents, {name: text for name, text in asked if name in judged}, judged, metric)
+        asked = read_texts(path / "queries.jsonl")
+        judged = read_gains(path / "qrels" / f"{split}.tsv")
+        return cls(documents, {name: text for name, text in asked.items() if name in judged}, judged, metric)
+
+    def write(self, folder: Path, *, split: str = "test") -> None:
+        """Write what :meth:`read` reads; see :func:`nestvec.evaluation.judgements.write_beir`."""
+        write_beir(folder, self.documents, self.queries, self.judged, split=split)
 
     def __len__(self) -> int:
         """Queries with something relevant."""
