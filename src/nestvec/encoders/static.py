@@ -19,11 +19,12 @@ import numpy as np
 
 from nestvec.core import Record, Size, Space, Vectors, as_matrix
 from nestvec.core.errors import InputError
-from nestvec.core.types import Matrix
+from nestvec.core.types import Float32, Matrix
 from nestvec.encoders import checkpoint
 from nestvec.encoders.chunks import chunks, each, streamed, text_of
 from nestvec.encoders.embeddings import open_embeddings
 from nestvec.encoders.ladder import Ladder, shipped, shipped_at_depth_0
+from nestvec.encoders.ngrams import Ngrams, NgramSums
 from nestvec.encoders.shaping import Shaping
 from nestvec.encoders.sizing import resolve, smaller_space
 from nestvec.encoders.vocabulary import find_vocabulary, load_vocabulary
@@ -50,6 +51,7 @@ class StaticEncoder:
         ladder: whose table it is, None for the model's own embeddings.
         nbytes: of the table as it is stored; only rows of tokens that were met are read.
         truncated: how many texts were cut: none ever is.
+        ngrams: rows for runs of tokens, see :meth:`with_ngrams`; None where there are none.
     """
 
     space: Space
@@ -60,9 +62,10 @@ class StaticEncoder:
     ladder: Ladder | None
     nbytes: int
     truncated: int = 0
+    ngrams: Ngrams | None = None
     kind: ClassVar[str] = "static@1"
 
-    _sums: TokenSums = field(kw_only=True, repr=False)
+    _sums: TokenSums | NgramSums = field(kw_only=True, repr=False)
     _shaping: Shaping = field(kw_only=True, repr=False)
     _full: Space = field(kw_only=True, repr=False)
 
@@ -151,6 +154,8 @@ class StaticEncoder:
         asked = _of_depth_0(size, dim=self._full.dim, name=self._full.encoder)
         dim = asked.dim or self._full.dim
         made_by = self.ladder.fingerprint(0) if self.ladder else ""
+        if self.ngrams is not None:
+            made_by += f"\0{self.ngrams.fingerprint}"
         head = None if self.ladder is None else _head(self.ladder)
         rotation = self.ladder.rotation(dim) if self.ladder else None
         return replace(
@@ -159,6 +164,36 @@ class StaticEncoder:
             size=asked,
             _shaping=Shaping.of(dim, unit=True, head=head, rotation=rotation),
         )
+
+    @property
+    def table(self) -> str:
+        """Fingerprint of the token table, at every dim the same."""
+        return self.ladder.fingerprint(0) if self.ladder else self._full.weights
+
+    @property
+    def tokens(self) -> TokenSums:
+        """The plain table: sums of the rows of tokens."""
+        return self._sums.tokens if isinstance(self._sums, NgramSums) else self._sums
+
+    @property
+    def head(self) -> tuple[Matrix, Float32[np.ndarray, " d"]]:
+        """``(W [d, r], b [d])``: a vector of full width is ``unit(W mean + b)`` of the mean of rows."""
+        found = _head(self.ladder) if self.ladder else None
+        wide = self._full.dim
+        return found or (np.eye(wide, dtype=np.float32), np.zeros(wide, np.float32))
+
+    def with_ngrams(self, ngrams: Ngrams) -> StaticEncoder:
+        """This encoder with rows for runs of tokens, in a space of its own.
+
+        Args:
+            ngrams: made for this table, see :func:`nestvec.training.ngrams.cache_ngrams`.
+
+        Raises:
+            InputError: they were made for another table.
+        """
+        if ngrams.base != self.table:
+            raise InputError(f"n-grams must be made for the token table {self.table}, got some for {ngrams.base}.")
+        return replace(self, ngrams=ngrams, _sums=NgramSums(self.tokens, ngrams)).at(self.size)
 
     def count_tokens(self, texts: Sequence[str], /) -> list[int]:
         """How many tokens each text takes."""

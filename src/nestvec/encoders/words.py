@@ -126,7 +126,7 @@ class TokenSums:
         The last bits of a sum may differ with what was met before: the order of adding does.
         """
         if not self.by_word:
-            ids, offsets = _flat(token_ids(self.tokenizer, texts))
+            ids, offsets = flattened(token_ids(self.tokenizer, texts))
             used, ids = np.unique(ids, return_inverse=True)
             counts = np.diff(offsets).astype(np.float32)
             return segment_sums(self.rows(used), ids.astype(np.int64), offsets), counts
@@ -208,7 +208,7 @@ class TokenSums:
         """As :func:`word_tokens`, of words of one part each."""
         if self._pieces is None and len(words) > _MANY:
             self._pieces = WordPiece.of(self.tokenizer)
-        return _flat([self._pieces(word) for word in words]) if self._pieces else word_tokens(self.tokenizer, words)
+        return flattened([self._pieces(word) for word in words]) if self._pieces else word_tokens(self.tokenizer, words)
 
     def _make_room(self, known: int) -> None:
         """Room for all words; others may hold the old arrays, so they are not resized in place."""
@@ -289,6 +289,7 @@ def _ends(lengths: Sequence[int]) -> Int64[np.ndarray, " n1"]:
     return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)
 
 
-def _flat(lists: Sequence[Sequence[int]]) -> tuple[Int64[np.ndarray, " t"], Int64[np.ndarray, " n1"]]:
+def flattened(lists: Sequence[Sequence[int]]) -> tuple[Int64[np.ndarray, " t"], Int64[np.ndarray, " n1"]]:
+    """``(all of them one after the other, where each begins, and the end)``."""
     offsets = _ends([len(some) for some in lists])
     return np.fromiter(itertools.chain.from_iterable(lists), np.int64, int(offsets[-1])), offsets

@@ -57,7 +57,8 @@ class Fields:
             ``content``, ``body``, ``abstract``, ``description``, ``summary`` that has text and, where there is none
             of them, every string of the row.
         header: whether the first line of a ``.csv`` or ``.tsv`` names the columns; if not, they are ``1``, ``2``, ...
-        as_rows: a row need have no text: all its columns are metadata, and it is named by where it stands.
+        as_rows: a row need have no text: all its columns are metadata, and its text is where it stands, which is its
+            name as well unless ``id`` says otherwise.
     """
 
     id: str = ""

@@ -111,7 +111,8 @@ def row_record(row: Mapping[str, Any], *, fallback_id: str, source: str, fields:
     row = {str(key): value for key, value in row.items()}
     if fields.as_rows:
         whole = {clean_text(key): clean(value) for key, value in row.items()}
-        return Record(fallback_id, fallback_id, metadata=whole)
+        own = _own_id(row.get(fields.id), fallback_id=fallback_id, report=report) if fields.id else fallback_id
+        return Record(own, fallback_id, metadata=whole)
     id_name = fields.id or next((name for name in ID_NAMES if name in row), "")
     title_name = fields.title or _first(row, TITLE_NAMES)
     title = _as_text(row.get(title_name))

@@ -17,7 +17,16 @@ def scramble(ids: Int64[np.ndarray, " n"], *, salt: int) -> Array:
 
     Source: Steele et al. 2014, sec. 5 (OOPSLA, mix64variant13).
     """
-    x = ids.view(np.uint64) + np.uint64(_mix(salt + 1))
+    return _finalised(ids.view(np.uint64) + np.uint64(_mix(salt + 1)))
+
+
+def mix64(x: Array) -> Array:
+    """``[...]`` uint64 to uint64, one to one; every bit that changes moves half of the output. SplitMix64's step."""
+    return _finalised(x + np.uint64(_GOLDEN))
+
+
+def _finalised(x: Array) -> Array:
+    """In place; the caller made ``x``."""
     x ^= x >> np.uint64(30)
     x *= np.uint64(0xBF58476D1CE4E5B9)
     x ^= x >> np.uint64(27)

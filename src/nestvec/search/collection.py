@@ -234,7 +234,8 @@ class Collection:
             if vectors is not None:
                 report = add_vectors(self._store, self.settings, records, vectors)
             else:
-                report = Indexing(self._store, self.settings, self.encoder).run(from_items(records))
+                items = from_items(records, rows=self.reads_rows)
+                report = Indexing(self._store, self.settings, self.encoder).run(items)
             self._refresh()
             return report
 
@@ -261,7 +262,8 @@ class Collection:
         """
         with self._lock:
             indexing = Indexing(self._store, self.settings, self.encoder)
-            report = indexing.run(from_sources(source, limits=limits, fields=fields), prune=prune, progress=progress)
+            documents = from_sources(source, limits=limits, fields=fields, rows=self.reads_rows)
+            report = indexing.run(documents, prune=prune, progress=progress)
             self._refresh()
             self._finder.refresh_graph()
             return report
@@ -275,8 +277,13 @@ class Collection:
     ) -> Survey:
         """What :meth:`index` would do, without doing it: documents, passages, tokens, bytes, and how much is new."""
         return Indexing(self._store, self.settings, self.encoder).survey(
-            from_sources(source, limits=limits, fields=fields)
+            from_sources(source, limits=limits, fields=fields, rows=self.reads_rows)
         )
+
+    @property
+    def reads_rows(self) -> bool:
+        """Whether the encoder reads whole rows of tables, and no texts out of them."""
+        return bool(getattr(self.encoder, "reads_rows", False))
 
     def delete(self, ids: Iterable[str], *, documents: bool = True) -> int:
         """Take records away, as one version, and return how many were there.
@@ -422,9 +429,10 @@ class Collection:
         candidates: int = 0,
         funnel: bool | None = None,
         graph: bool | None = None,
+        encoder: Encoder | None = None,
         progress: Moved | None = None,
     ) -> Resized:
-        """Turn the collection to another size, in place.
+        """Turn the collection to another size, or over to another encoder, in place.
 
         Where only bits, codec or recall change, only codes are made anew. With another depth or dim all vectors are
         replaced: cut where the encoder gives the same by cutting, else encoded again from the stored texts. Readers
@@ -440,6 +448,8 @@ class Collection:
             funnel: as in :meth:`create`; None to leave it, though fewer bits take its place. Vectors that are there
                 already are laid out for it by the next :meth:`compact`.
             graph: whether to have one; None to have one if there is one.
+            encoder: whose vectors take the place of all there are, such as that of a table which has learnt since;
+                None for the one that it has.
             progress: called while vectors are replaced.
 
         Raises:
@@ -453,7 +463,7 @@ class Collection:
             self._store.writer  # noqa: B018  # says so now if it is open for reading
             asked, coding = choose(size, codec)
             turn = Turn(asked, coding.codec if coding else None, recall, candidates, funnel)
-            encoder = other_encoder(self._source, old, asked)
+            encoder = other_encoder(self._source, old, asked, given=encoder)
             new, counts = turn.settings(old, encoder), Counts()
             if encoder is None:
                 recode(self._store, old, new)

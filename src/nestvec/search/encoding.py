@@ -11,6 +11,7 @@ from nestvec.core.protocols import Encoder
 from nestvec.core.size import Size
 from nestvec.encoders import load
 from nestvec.search.settings import Settings
+from nestvec.tables.row_encoding import RowEncoder, read_saved
 
 
 def open_encoder(source: str | Path, settings: Settings, **options: Any) -> Encoder:
@@ -26,10 +27,10 @@ def open_encoder(source: str | Path, settings: Settings, **options: Any) -> Enco
         InputError: it cannot be used, or has no such size.
         MissingExtraError: it needs a library that is not installed.
     """
-    encoder: Encoder = load(source, size=settings.encoded, **options)
+    encoder = _load(source, settings.encoded, **options)
     if encoder.space.fingerprint != settings.space.fingerprint and settings.encoded != Size():
         # it may have been made before nestvec came with a ladder for that model
-        encoder = load(source, size=settings.encoded, ladder=None, **options)
+        encoder = _load(source, settings.encoded, ladder=None, **options)
     settings.space.require(encoder.space)
     return encoder
 
@@ -47,35 +48,48 @@ def fitting(encoder: Encoder, settings: Settings) -> Encoder:
     return encoder
 
 
-def other_encoder(source: Encoder | str | Path, settings: Settings, asked: Size) -> Encoder | None:
-    """The encoder at another depth or dim than that of a collection; None if that is the one it has.
+def other_encoder(
+    source: Encoder | str | Path, settings: Settings, asked: Size, *, given: Encoder | None = None
+) -> Encoder | None:
+    """The encoder at another depth or dim than that of a collection, or another one; None if that is what it has.
 
     Args:
         source: an encoder, or where it is; empty where vectors were brought along.
         settings: of the collection.
         asked: the size; bits are no business of an encoder.
+        given: an encoder to take the place of the one that made the collection.
 
     Raises:
         InputError: the encoder has no such size, or there is none.
     """
     turned = replace(asked, bits=None)
-    if turned == settings.encoded:
+    if given is None and turned == settings.encoded:
         return None
-    if not source:
+    if given is None and not source:
         if turned in (Size(), Size(dim=settings.space.dim)):
             return None
         raise InputError(
             f"only bits can be changed where vectors were brought along, got {str(asked)!r}. Open the collection with "
             "the encoder that made them to change depth or dim."
         )
-    found = at_size(source, turned) if isinstance(source, Encoder) else load_at(source, turned)
+    chosen = source if given is None else given
+    found = at_size(chosen, turned) if isinstance(chosen, Encoder) else load_at(chosen, turned)
     return None if found.space.fingerprint == settings.space.fingerprint else found
 
 
 def load_at(source: str | Path, size: Size, **options: Any) -> Encoder:
     """An encoder by name at a size, bits left out; options and errors are those of :func:`nestvec.encoders.load`."""
-    encoder: Encoder = load(source, size=replace(size, bits=None), **options)
-    return encoder
+    return _load(source, replace(size, bits=None), **options)
+
+
+def _load(source: str | Path, size: Size, **options: Any) -> Encoder:
+    """What lies at ``source``: an encoder of rows, or else one of texts."""
+    saved = read_saved(source)
+    if saved is None:
+        found: Encoder = load(source, size=size, **options)
+        return found
+    text = None if saved.text is None else load(saved.text[0] or "default", size=saved.text[1], **options)
+    return at_size(RowEncoder.load(source, text_encoder=text), size)
 
 
 def at_size(encoder: Encoder, size: Size) -> Encoder:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
@@ -16,8 +16,10 @@ from nestvec.core.record import Record
 from nestvec.core.types import JSON, Float32
 from nestvec.core.vectors import Vectors
 from nestvec.inputs import Fields, Limits, ReadReport, passages, read, read_several
+from nestvec.inputs.rows import clean
 from nestvec.search.settings import ARRAY, Settings, as_searched
 from nestvec.store import Snapshot, Store
+from nestvec.tables.row_encoding.fields import row_record
 
 Documents = Callable[[ReadReport], Iterator[Record]]
 """Gives whole documents, and counts in the report what it passed over."""
@@ -32,15 +34,34 @@ _BATCH = 256  # passages looked at, encoded and committed together: a second or 
 _SAMPLE = 64  # passages encoded to estimate the time that a survey reports
 
 
-def from_items(items: Iterable[Item]) -> Documents:
-    """Documents made by a program. Two with the same text are both meant, unlike two files with the same text."""
-    return lambda report: read(items, report=report, duplicates="keep")
+def from_items(items: Iterable[Item], *, rows: bool = False) -> Documents:
+    """Documents made by a program. Two with the same text are both meant, unlike two files with the same text.
+
+    Args:
+        items: see :data:`Item`.
+        rows: a mapping is a row for an encoder of rows, and has no text of its own.
+    """
+    given = (_row(item) if rows and isinstance(item, Mapping) else item for item in items)
+    return lambda report: read(given, report=report, duplicates="keep")
 
 
-def from_sources(source: Source, *, limits: Limits | None, fields: Fields | None) -> Documents:
-    """Documents out of files, folders, patterns and packages."""
+def from_sources(source: Source, *, limits: Limits | None, fields: Fields | None, rows: bool = False) -> Documents:
+    """Documents out of files, folders, patterns and packages; with ``rows``, whole rows of tables."""
     sources = [source] if isinstance(source, str | Path) else list(source)
-    return lambda report: read_several(sources, report=report, limits=limits, fields=fields)
+    if not rows:
+        return lambda report: read_several(sources, report=report, limits=limits, fields=fields)
+    known = replace(fields or Fields(), as_rows=True)
+    return lambda report: (
+        row_record(record.id, record.metadata)
+        for record in read_several(sources, report=report, limits=limits, fields=known)
+    )
+
+
+def _row(item: Mapping[str, JSON]) -> Record:
+    """A row as a record, by its own id or else by what it says."""
+    record = row_record("row", {str(key): clean(value) for key, value in item.items()})
+    own = item.get("id")
+    return replace(record, id=str(own) if isinstance(own, str | int) and own != "" else record.digest.hex())
 
 
 @dataclass
@@ -176,7 +197,9 @@ class Indexing:
                 seen.update(ended)
                 kept = snapshot.vectors(ARRAY, np.array(work.reuse_from, np.int64)) if work.reuse else None
             begun = time.monotonic()
-            made = as_searched(self._encoder.encode(work.encode).values, self._settings.space)
+            vectors = self._encoder.encode(work.encode)
+            self._settings.space.require(vectors.space)  # a table may have learnt since this collection was opened
+            made = as_searched(vectors.values, self._settings.space)
             encoded = time.monotonic()
             values = made if kept is None else np.concatenate([made, kept])
             if work.encode or work.reuse or stale:

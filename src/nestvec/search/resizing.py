@@ -59,6 +59,7 @@ class Turn:
             same,
             space=encoder.space,
             encoder=str(getattr(encoder, "kind", "custom")),
+            source=str(getattr(encoder, "source", "")),
             size=str(replace(Size.parse(turned), bits=self.size.bits)),
         )
 

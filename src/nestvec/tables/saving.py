@@ -19,8 +19,8 @@ from nestvec.core.errors import CorruptError, DiskError, FormatError
 from nestvec.core.types import JSON, Array
 
 _KINDS = {
-    "float32": "F32", "float16": "F16", "uint8": "U8", "int8": "I8", "int64": "I64", "int32": "I32",
-    "uint16": "U16", "uint32": "U32",
+    "float64": "F64", "float32": "F32", "float16": "F16", "uint8": "U8", "int8": "I8", "int64": "I64", "int32": "I32",
+    "uint16": "U16", "uint32": "U32", "uint64": "U64",
 }  # fmt: skip
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 _NO_CHECKSUM = "0" * 16

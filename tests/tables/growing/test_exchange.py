@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nestvec.core.errors import FormatError, InputError
-from nestvec.tables.growing import UNKNOWN, GrowingSpec, GrowingTable, export, merge, take_in, to_arrays
+from nestvec.tables.growing import UNKNOWN, GrowingSpec, GrowingTable, export, merge, spec_for, take_in, to_arrays
 
 
 @pytest.fixture
@@ -58,6 +58,17 @@ def test_what_does_not_fit_is_refused(two, tmp_path):
         merge(a, b, weight=2.0)
     with pytest.raises(FormatError, match="as export writes"):
         take_in(a, next(b.path.glob("*.safetensors")))
+    from safetensors.numpy import load_file, save_file
+
     export(a, tmp_path / "a.safetensors")
+    arrays = load_file(tmp_path / "a.safetensors")
+    save_file(arrays, tmp_path / "bare.safetensors")
+    with pytest.raises(FormatError, match="as export writes"):
+        take_in(a, tmp_path / "bare.safetensors")
+    notes = {"seed": "0", "fields": "[]"}
+    save_file(arrays, tmp_path / "other.safetensors", metadata=notes)
+    with pytest.raises(FormatError, match="fields of rows must be below 0, got 0"):
+        take_in(a, tmp_path / "other.safetensors")
+    assert spec_for(tmp_path / "a.safetensors") == (3, 0)
     empty = to_arrays(GrowingTable.create(tmp_path / "d", a.spec))
     assert empty["values"].shape == (0, 3)

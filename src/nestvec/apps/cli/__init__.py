@@ -23,6 +23,7 @@ from nestvec.apps.cli import (
     evaluating,
     exporting,
     fitting,
+    growing,
     indexing,
     keeping,
     likeness,
@@ -76,6 +77,7 @@ for _command in (
     doctor.parity,
 ):
     app.command(cls=Command)(_command)
+app.add_typer(growing.app, name="growing")
 app.add_typer(config.app, name="config")
 
 

@@ -300,7 +300,8 @@ def _tell_done(
     elif done.read.skipped:
         out.line("More about what was skipped: add --report")
     if len(collection):
-        out.line(f'Next: {command("search", collection.path)} "what you are looking for"')
+        wanted = """'{"COLUMN": VALUE}', a row as JSON""" if collection.reads_rows else '"what you are looking for"'
+        out.line(f"Next: {command('search', collection.path)} {wanted}")
 
 
 def _skipped(read: ReadReport) -> Iterator[tuple[str, str]]:

@@ -15,8 +15,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from nestvec.tables.growing.commits import DamageWarning
-from nestvec.tables.growing.exchange import export, merge, take_in, to_arrays
-from nestvec.tables.growing.row_encoder import RowEncoder, RowFields, row_record
+from nestvec.tables.growing.exchange import export, merge, spec_for, take_in, to_arrays
+from nestvec.tables.growing.key_encoder import KeyEncoder
 from nestvec.tables.growing.spec import NULL, UNKNOWN, GrowingSpec, Occupancy
 from nestvec.tables.growing.table import GrowingTable
 
@@ -33,6 +33,6 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
-    "NULL", "UNKNOWN", "DamageWarning", "GrowingRows", "GrowingSpec", "GrowingTable", "Occupancy", "RowEncoder",
-    "RowFields", "export", "merge", "row_record", "take_in", "to_arrays",
+    "NULL", "UNKNOWN", "DamageWarning", "GrowingRows", "GrowingSpec", "GrowingTable", "KeyEncoder", "Occupancy",
+    "export", "merge", "spec_for", "take_in", "to_arrays",
 ]  # fmt: skip

@@ -204,5 +204,39 @@ class Committer:
         return short
 
 
+def whole_listing(committer: Committer, *, cut_back: bool, heal: bool) -> Listing:
+    """The list of a table whose files are all as they were written.
+
+    Args:
+        committer: of the folder.
+        cut_back: go back to the last commit before a damaged file, instead of raising.
+        heal: write a copy of the list again that was damaged, and remove files that no list names.
+
+    Raises:
+        CorruptError: a file is damaged.
+    """
+    folder = committer.folder
+    listing = read_listing(folder)
+    while True:
+        good, why = check_changes(folder, listing)
+        if not why:
+            break
+        newer = read_listing(folder)
+        if newer.number != listing.number:  # a writer put all into one file while this reader looked
+            listing = newer
+        elif cut_back:
+            return committer.cut_back(listing, good, why)
+        else:
+            raise CorruptError(
+                f"{why} Restore it from a backup, or go back to the last commit before it, which keeps {good} of "
+                f"{len(listing.changes)} files: open the table with cut_back=True, or run nestvec growing repair."
+            )
+    if heal:
+        if any(not (folder / name).is_file() or (folder / name).read_bytes() != listing.to_bytes() for name in LISTS):
+            committer.write_lists(listing)
+        committer.tidy(listing)
+    return listing
+
+
 def _number(listing: Listing) -> str:
     return str(int(listing.changes[-1].file.partition(".")[0])) if listing.changes else "none, an empty table"

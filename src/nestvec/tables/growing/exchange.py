@@ -88,12 +88,20 @@ def take_in(table: GrowingTable, path: str | Path, *, weight: float = 1.0) -> in
         FormatError: it is no such file.
         InputError: it is of a table of another dim or seed, or the weight is not in [0, 1].
     """
-    file = StreamFile(Path(path))
-    if any(name not in file for name in _ARRAYS):
-        raise FormatError(f"{path} must hold {', '.join(_ARRAYS)}, as export writes them.")
+    file = _exported(path)
     came = (Part(Fingerprints(low, high), field, values) for low, high, field, values in file.blocks(*_ARRAYS))
-    _check(table, file.shape("values")[1], int(file.notes.get("seed", -1)), weight)
+    _check(table, file.shape("values")[1], int(file.notes["seed"]), weight)
     return sum(_taken(table, part, [str(name) for name in file.notes["fields"]], weight) for part in came)
+
+
+def spec_for(path: str | Path) -> tuple[int, int]:
+    """``(dim, seed)`` of a table that can take a file of :func:`export` in.
+
+    Raises:
+        FormatError: it is no such file.
+    """
+    file = _exported(path)
+    return int(file.shape("values")[1]), int(file.notes["seed"])
 
 
 def merge(table: GrowingTable, other: GrowingTable, *, weight: float = 0.5) -> int:
@@ -111,6 +119,14 @@ def merge(table: GrowingTable, other: GrowingTable, *, weight: float = 0.5) -> i
     return sum(_taken(table, part, list(other.fields), weight) for part in parts(other))
 
 
+def _exported(path: str | Path) -> StreamFile:
+    with disk_errors(Path(path)):
+        file = StreamFile(Path(path))
+    if any(name not in file for name in _ARRAYS) or not {"seed", "fields"} <= file.notes.keys():
+        raise FormatError(f"{path} must hold {', '.join(_ARRAYS)}, fields and the seed, as export writes them.")
+    return file
+
+
 def _check(table: GrowingTable, dim: int, seed: int, weight: float) -> None:
     if (dim, seed) != (table.spec.dim, table.spec.seed):
         raise InputError(
@@ -123,6 +139,8 @@ def _check(table: GrowingTable, dim: int, seed: int, weight: float) -> None:
 
 def _taken(table: GrowingTable, part: Part, names: list[str], weight: float) -> int:
     taken = 0
+    if len(part.field) and int(part.field.max()) >= len(names):
+        raise FormatError(f"fields of rows must be below {len(names)}, got {int(part.field.max())}.")
     for number in np.unique(part.field):
         mine = part.field == number
         owners, values = part.owners.at(mine), part.values[mine]

@@ -22,6 +22,7 @@ import xxhash
 
 from nestvec.core.errors import InputError
 from nestvec.core.types import Array, Int64
+from nestvec.kernels.idhash import mix64
 
 _FREE = np.uint64(0)
 """A first half that no key has: it marks a row that belongs to nobody."""
@@ -98,10 +99,10 @@ def fingerprints(keys: Sequence[Any] | Array, *, field: str, seed: int) -> Finge
             return _integers(np.array(listed, np.int64), seeds["integer"])
     except (AttributeError, TypeError, OverflowError):
         pass  # it is not: sort the kinds apart
-    return _mixed(listed, seeds)
+    return _mix64(listed, seeds)
 
 
-def _mixed(keys: list[Any], seeds: dict[str, int]) -> Fingerprints:
+def _mix64(keys: list[Any], seeds: dict[str, int]) -> Fingerprints:
     low, high = np.zeros(len(keys), np.uint64), np.zeros(len(keys), np.uint32)
     kinds: dict[str, tuple[list[int], list[Any]]] = {kind: ([], []) for kind in _KINDS}
     for position, key in enumerate(keys):
@@ -147,24 +148,13 @@ def _digested(values: list[bytes], seed: int) -> Fingerprints:
 
 
 def _integers(values: Array, seed: int) -> Fingerprints:
-    with np.errstate(over="ignore"):
-        low = mixed(values.view(np.uint64) ^ np.uint64(seed))
-        high = mixed(low + np.uint64(seed | 1)) >> np.uint64(32)
+    low = mix64(values.view(np.uint64) ^ np.uint64(seed))
+    high = mix64(low + np.uint64(seed | 1)) >> np.uint64(32)
     return _told_apart_from_free(low, high.astype(np.uint32))
 
 
 def _told_apart_from_free(low: Array, high: Array) -> Fingerprints:
     return Fingerprints(np.where(low == _FREE, np.uint64(1), low), high)
-
-
-def mixed(x: Array) -> Array:
-    """SplitMix64's finaliser: a bijection of ``[n]`` uint64; every bit that changes moves half of the output."""
-    with np.errstate(over="ignore"):
-        x = x + np.uint64(0x9E3779B97F4A7C15)
-        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        out: Array = x ^ (x >> np.uint64(31))
-    return out
 
 
 def _seed(field: str, kind: int, seed: int) -> int:

@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from nestvec.core.types import Array, Float32, Int64, Matrix, UInt8
-from nestvec.tables.growing.keys import Fingerprints, mixed
+from nestvec.kernels.idhash import mix64
+from nestvec.tables.growing.keys import Fingerprints
 
 _INT8 = 127.0
 
@@ -82,7 +83,7 @@ def first_values(keys: Fingerprints, dim: int, spread: float) -> Matrix:
     out = np.empty((len(keys), dim), np.float32)
     for a in range(0, len(keys), 4096):
         seeds = keys.low[a : a + 4096, None] + np.arange(1, dim + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-        unit = (mixed(seeds) >> np.uint64(40)).astype(np.float32) * np.float32(2.0**-24)  # 24 bits: exact in float32
+        unit = (mix64(seeds) >> np.uint64(40)).astype(np.float32) * np.float32(2.0**-24)  # 24 bits: exact in float32
         out[a : a + 4096] = (2 * unit - 1) * np.float32(spread)
     return out
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from nestvec.core.types import Array, Int64
-from nestvec.tables.growing.keys import Fingerprints, mixed
+from nestvec.kernels.idhash import mix64
+from nestvec.tables.growing.keys import Fingerprints
 
 DEPTH = 4
 _MOST = np.iinfo(np.uint16).max
@@ -46,7 +47,7 @@ class Sketch:
             self.counters >>= 1
             self.arrivals = 0
         self.arrivals += int(times.sum())
-        at = [(mixed(keys.low ^ np.uint64(line + 1)) % np.uint64(width)).astype(np.int64) for line in range(DEPTH)]
+        at = [(mix64(keys.low ^ np.uint64(line + 1)) % np.uint64(width)).astype(np.int64) for line in range(DEPTH)]
         found = np.min([line[where] for line, where in zip(self.counters, at, strict=True)], axis=0).astype(np.int64)
         now: Int64[np.ndarray, " n"] = np.minimum(found + times, _MOST)
         for line, where in zip(self.counters, at, strict=True):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
-from nestvec.core.errors import InputError
+from nestvec.core.errors import FormatError, InputError
+from nestvec.core.types import JSON
 from nestvec.tables.growing.rows import Record
 from nestvec.tables.growing.slots import LOAD
 
@@ -86,6 +89,18 @@ class GrowingSpec:
     def to_json(self) -> dict[str, Any]:
         """As a table's description keeps it."""
         return asdict(self)
+
+
+def spec_of(said: Mapping[str, JSON], *, where: Path) -> GrowingSpec:
+    """What :meth:`GrowingSpec.to_json` gave.
+
+    Raises:
+        FormatError: it has names that this nestvec does not know, or lacks some.
+    """
+    try:
+        return GrowingSpec(**cast("dict[str, Any]", dict(said)))
+    except TypeError as cause:
+        raise FormatError(f"{where} must describe a table that this nestvec knows, got {dict(said)}.") from cause
 
 
 @dataclass(frozen=True)

@@ -13,21 +13,20 @@ import numpy as np
 import xxhash
 
 from nestvec.core.arrays import as_matrix
-from nestvec.core.errors import CorruptError, FormatError, InputError, StoreError
+from nestvec.core.errors import InputError, StoreError
 from nestvec.core.space import Space
-from nestvec.core.types import Array, ArrayLike, Bool, Int64, Matrix
+from nestvec.core.types import JSON, Array, ArrayLike, Bool, Int64, Matrix
 from nestvec.core.vectors import Vectors
+from nestvec.tables.growing.admission import Admission
 from nestvec.tables.growing.book import CHANGED, Book
-from nestvec.tables.growing.commits import LISTS, Committer, Listing, check_changes, read_listing
+from nestvec.tables.growing.commits import Committer, Listing, read_listing, whole_listing
 from nestvec.tables.growing.disk import Disk, Lock, disk_errors
 from nestvec.tables.growing.keys import Fingerprints, fingerprints
 from nestvec.tables.growing.rows import RowFile, first_values
 from nestvec.tables.growing.saving import apply, changes
-from nestvec.tables.growing.sketch import Sketch
-from nestvec.tables.growing.spec import FIRST, NULL, UNKNOWN, GrowingSpec, Occupancy
+from nestvec.tables.growing.spec import FIRST, NULL, UNKNOWN, GrowingSpec, Occupancy, spec_of
 
 _MOST_FIELDS = 255
-_MADE_ROOM = 0.1  # of the rows: what goes at a time where the least used make room
 _FEW_CHANGES = 8  # files that are kept however small the table is
 _BATCH = 1 << 15  # keys looked at together
 
@@ -37,6 +36,8 @@ class GrowingTable:
 
     Row 0 stands for None and NaN, row 1 for keys that have no row of their own; both learn like any other. A key is
     known by a fingerprint of 96 bits and is not kept itself. One thread at a time may use a table.
+
+    ``notes`` are names to JSON values that others keep with it; they are saved when it is.
     """
 
     def __init__(self, path: Path, spec: GrowingSpec, *, disk: Disk, lock: Lock | None) -> None:
@@ -45,11 +46,11 @@ class GrowingTable:
         self._committer = Committer(path, disk)
         self._listing: Listing | None = None
         self._fields: list[str] = []
+        self.notes: dict[str, JSON] = {}
         self._book = Book(spec)
         self._rows = RowFile(path, spec.record, spec.most_rows, mapped=spec.mapped_rows)
-        self._sketch = Sketch.empty(spec.sketch_bytes) if spec.admit_after > 1 else None
+        self._admission = Admission(spec, self._book, self._fresh)
         self._identity, self._made, self._steps = uuid.uuid4().hex, int(time.time()), 0
-        self._refused = self._expired = 0
 
     @classmethod
     def create(cls, path: str | Path, spec: GrowingSpec, *, disk: Disk | None = None) -> GrowingTable:
@@ -93,11 +94,11 @@ class GrowingTable:
         if cut_back and not write:
             raise InputError("cut_back changes the table, so it must be opened with write=True.")
         with disk_errors(folder):
-            listing = read_listing(folder)
+            read_listing(folder)  # says now that there is no table, before a lock is made for it
             lock = Lock(folder) if write else None
             try:
-                listing = _whole(folder, Committer(folder, disk or Disk()), cut_back=cut_back, heal=write)
-                table = cls(folder, _spec(listing, folder), disk=disk or Disk(), lock=lock)
+                listing = whole_listing(Committer(folder, disk or Disk()), cut_back=cut_back, heal=write)
+                table = cls(folder, spec_of(listing.spec, where=folder), disk=disk or Disk(), lock=lock)
                 table._restore(listing)
             except BaseException:
                 if lock is not None:
@@ -133,11 +134,11 @@ class GrowingTable:
     @property
     def occupancy(self) -> Occupancy:
         """How full it is, field by field."""
-        book = self._book
-        memory = book.nbytes + (self._sketch.nbytes if self._sketch else 0)
+        book, sketch = self._book, self._admission.sketch
+        memory = book.nbytes + (sketch.nbytes if sketch else 0)
         held = {name: int(book.held[number]) for number, name in enumerate(self._fields)}
-        disk = book.used * self.spec.record.width
-        return Occupancy(len(book), book.most - FIRST, held, self._refused, self._expired, memory, disk)
+        disk, counted = book.used * self.spec.record.width, self._admission
+        return Occupancy(len(book), book.most - FIRST, held, counted.refused, counted.expired, memory, disk)
 
     def fingerprints(self, keys: Sequence[Any] | Array, *, field: str = "") -> Fingerprints:
         """What the table knows keys by; see :func:`~nestvec.tables.growing.keys.fingerprints`."""
@@ -173,8 +174,9 @@ class GrowingTable:
             DiskError: there is no room on the disk for new rows; none of them was given.
         """
         found = keys if isinstance(keys, Fingerprints) else self.fingerprints(keys, field=field)
-        number = self._field(field)
-        parts = [self._admit(found.at(slice(a, a + _BATCH)), number, now) for a in range(0, len(found), _BATCH)]
+        number, second = self._field(field), self._second(now)
+        batches = (found.at(slice(a, a + _BATCH)) for a in range(0, len(found), _BATCH))
+        parts = [self._admission.admit(batch, number, second) for batch in batches]
         return np.concatenate(parts) if parts else np.empty(0, np.int64)
 
     def own(self, keys: Fingerprints, *, field: str = "") -> tuple[Int64[np.ndarray, " n"], Bool[np.ndarray, " n"]]:
@@ -182,17 +184,7 @@ class GrowingTable:
 
         Row 1 where there is no room; ``new`` is True where the row was just given.
         """
-        number = self._field(field)
-        self._make_room(int(np.count_nonzero(self._book.find(keys) < 0)))
-        rows = self._book.find(keys)  # making room may have taken some away
-        wanted = np.flatnonzero(rows < 0)
-        self._refused += max(len(wanted) - self._book.room, 0)
-        new = np.zeros(len(rows), bool)
-        new[wanted[: self._book.room]] = True
-        rows[wanted] = UNKNOWN
-        if new.any():
-            rows[new] = self._owned(keys.at(new), number)
-        return rows, new
+        return self._admission.own(keys, self._field(field))
 
     def owners(self) -> Iterator[tuple[Fingerprints, Array, Int64[np.ndarray, " m"]]]:
         """``(keys, numbers of fields, rows)`` of all rows that belong to a key, ascending, some thousand at a time."""
@@ -212,71 +204,17 @@ class GrowingTable:
         """
         if not self.spec.expiry:
             raise InputError("a table must be made with expiry=True to forget rows; this one does not note their use.")
-        gone = 0
-        if unused_for is not None:
-            old = self._book.older_than(max(self._second(now) - int(unused_for), 0))
-            gone += self._take_away(old)
-        if keep is not None and len(self) > keep:
-            gone += self._take_away(self._book.least_used(len(self) - keep))
-        self._expired += gone
-        return gone
-
-    def _admit(self, keys: Fingerprints, field: int, now: float | None) -> Int64[np.ndarray, " n"]:
-        rows = self._book.find(keys)
-        rows[keys.null] = NULL
-        new = np.flatnonzero(rows < 0)
-        if len(new):
-            rows[new] = self._given(keys.at(new), field)
-        if self.spec.expiry:
-            used, times = np.unique(rows[rows >= FIRST], return_counts=True)
-            self._book.note(used, times, self._second(now))
-        return rows
-
-    def _given(self, keys: Fingerprints, field: int) -> Int64[np.ndarray, " n"]:
-        """Rows of keys that have none: new ones where they are due, else that of unknown keys."""
-        first, which, times = keys.distinct()
-        due = np.ones(len(first), bool)
-        if self._sketch is not None:
-            due = self._sketch.add(keys.at(first), times) >= self.spec.admit_after
-        order = np.flatnonzero(due)
-        order = order[np.argsort(first[order])]
-        self._make_room(len(order))
-        self._refused += max(len(order) - self._book.room, 0)
-        order = order[: self._book.room]
-        rows = np.full(len(first), UNKNOWN, np.int64)
-        if len(order):
-            rows[order] = self._owned(keys.at(first[order]), field)
-        found: Int64[np.ndarray, " n"] = rows[which]
-        return found
-
-    def _owned(self, keys: Fingerprints, field: int) -> Int64[np.ndarray, " n"]:
-        rows = self._book.give(keys, field)
-        try:
-            self._fresh(rows, keys)
-        except OSError:
-            self._book.take_away(rows)
-            raise
-        return rows
+        before = None if unused_for is None else max(self._second(now) - int(unused_for), 0)
+        return self._admission.expire(before=before, keep=keep)
 
     def _fresh(self, rows: Int64[np.ndarray, " n"], keys: Fingerprints) -> None:
+        """Write the first values of rows that were just given."""
         values = first_values(keys, self.spec.dim, self.spec.spread)
         values[keys.null] = 0
         records = self.spec.record.made(values, np.zeros(len(rows), np.float32))
         order = np.argsort(rows)
         with disk_errors(self.path):
             self._rows.write(rows[order], records[order])
-
-    def _make_room(self, wanted: int) -> None:
-        book = self._book
-        if self.spec.full == "least_used" and wanted > book.room:
-            tenth = int(_MADE_ROOM * (book.most - FIRST))
-            self._expired += self._take_away(book.least_used(max(wanted - book.room, tenth)))
-            book.count >>= 1  # so that what was used much long ago can go as well
-
-    def _take_away(self, rows: Int64[np.ndarray, " m"]) -> int:
-        if len(rows):
-            self._book.take_away(rows)
-        return len(rows)
 
     def _field(self, name: str) -> int:
         if name not in self._fields:
@@ -393,11 +331,19 @@ class GrowingTable:
         """Save all of the table in one file, and remove those before it."""
         return self._commit(whole=True)
 
-    def _commit(self, *, whole: bool) -> int:
+    def check_writable(self) -> None:
+        """Return if the table can be saved.
+
+        Raises:
+            StoreError: it was opened for reading.
+        """
         if self._lock is None:
             raise StoreError(f"{self.path} was opened for reading; open it with write=True to save.")
+
+    def _commit(self, *, whole: bool) -> int:
+        self.check_writable()
         with disk_errors(self.path):
-            arrays = changes(self._book, self._rows, self._sketch, whole=whole)
+            arrays = changes(self._book, self._rows, self._admission.sketch, whole=whole)
             self._listing = self._committer.commit(
                 self._listing, self.spec.to_json(), self._state(), arrays, whole=whole
             )
@@ -405,54 +351,23 @@ class GrowingTable:
         return self._listing.number
 
     def _state(self) -> dict[str, Any]:
+        sketch = self._admission.sketch
         return {
             "fields": list(self._fields), "identity": self._identity, "made": self._made, "steps": self._steps,
-            "arrivals": self._sketch.arrivals if self._sketch else 0,
+            "arrivals": sketch.arrivals if sketch else 0, "notes": self.notes,
         }  # fmt: skip
 
     def _restore(self, listing: Listing) -> None:
         state = cast("dict[str, Any]", dict(listing.state))
-        self._fields = list(state["fields"])
+        self._fields, self.notes = list(state["fields"]), dict(state.get("notes", {}))
         self._identity, self._made, self._steps = state["identity"], state["made"], state["steps"]
-        if self._sketch is not None:
-            self._sketch.arrivals = state["arrivals"]
-        ends = [apply(self.path / c.file, self._book, self._rows, self._sketch) for c in listing.changes]
+        sketch = self._admission.sketch
+        if sketch is not None:
+            sketch.arrivals = state["arrivals"]
+        ends = [apply(self.path / change.file, self._book, self._rows, sketch) for change in listing.changes]
         if not ends:  # cut back to nothing: the rows of nobody start again
             self._fresh(np.arange(FIRST), Fingerprints(np.zeros(FIRST, np.uint64), np.zeros(FIRST, np.uint32)))
         self._book.restored(max([FIRST, *ends]))
         if not ends:
             self._book.flags[:FIRST] |= CHANGED
         self._listing = listing
-
-
-def _spec(listing: Listing, folder: Path) -> GrowingSpec:
-    try:
-        return GrowingSpec(**cast("dict[str, Any]", dict(listing.spec)))
-    except TypeError as cause:
-        raise FormatError(
-            f"{folder} must describe a table that this nestvec knows, got {dict(listing.spec)}."
-        ) from cause
-
-
-def _whole(folder: Path, committer: Committer, *, cut_back: bool, heal: bool) -> Listing:
-    """The list of a table whose files are all as they were written."""
-    listing = read_listing(folder)
-    while True:
-        good, why = check_changes(folder, listing)
-        if not why:
-            break
-        newer = read_listing(folder)
-        if newer.number != listing.number:  # a writer put all into one file while this reader looked
-            listing = newer
-        elif cut_back:
-            return committer.cut_back(listing, good, why)
-        else:
-            raise CorruptError(
-                f"{why} Restore it from a backup, or open the table with cut_back=True to go back to the last commit "
-                f"before it ({good} of {len(listing.changes)} files)."
-            )
-    if heal:
-        if any(not (folder / name).is_file() or (folder / name).read_bytes() != listing.to_bytes() for name in LISTS):
-            committer.write_lists(listing)
-        committer.tidy(listing)
-    return listing

@@ -1,11 +1,12 @@
-"""Rows of a data set as vectors: categories, numbers and text brought together in one space, without labels."""
+"""The encoder of rows: a table for their categories, and directions for their numbers and their text."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, final
+from pathlib import Path
+from typing import ClassVar, final
 
 import numpy as np
 import xxhash
@@ -13,44 +14,15 @@ import xxhash
 from nestvec.core import Record, Size, Space, Vectors
 from nestvec.core.errors import InputError
 from nestvec.core.protocols import Encoder
-from nestvec.core.types import JSON, Array, Int64, Matrix
-from nestvec.tables.growing.factors import Design, factors
+from nestvec.core.types import Array, Int64, Matrix
 from nestvec.tables.growing.spec import FIRST
 from nestvec.tables.growing.table import GrowingTable
+from nestvec.tables.row_encoding.factors import Design, factors
+from nestvec.tables.row_encoding.fields import Row, RowFields, checked, keys_of, standardised, text_of
+from nestvec.tables.row_encoding.saving import SavedRows, read_beside, save_beside
 
 _CHUNK = 2048
-_FAR = 4.0  # standard deviations beyond which a number says no more
 _PRIOR = 5.0  # occurrences added to each value's, so that one that came once does not outweigh all
-
-Row = Mapping[str, JSON]
-
-
-@dataclass(frozen=True)
-class RowFields:
-    """What of a row is read, and as what.
-
-    Args:
-        categorical: fields whose value is a key, or a list of keys.
-        numeric: fields whose value is a number; anything else counts as missing.
-        text: fields that are joined and read by a text encoder.
-
-    Raises:
-        InputError: no field is named, or one twice.
-    """
-
-    categorical: tuple[str, ...] = ()
-    numeric: tuple[str, ...] = ()
-    text: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        every = self.categorical + self.numeric + self.text
-        if not every or len(set(every)) != len(every):
-            raise InputError(f"a row must be read by one or more different fields, got {every}.")
-
-
-def row_record(id_: str, row: Row) -> Record:
-    """A record whose content is the row, as JSON, so that a changed row is a changed record; fields are metadata."""
-    return Record(id_, json.dumps(dict(row), sort_keys=True, ensure_ascii=False), metadata=dict(row))
 
 
 @final
@@ -66,8 +38,8 @@ class RowEncoder:
         table: of the values; one for all fields. It may go on learning (``GrowingRows(table, field=…)``), and the space
             is another one after each step.
         fields: that are read.
-        arrays: ``mean`` and ``deviation`` ``[k]`` of the numbers, ``numbers`` ``[k, d]``, ``words`` ``[t, d]``,
-            ``centre`` ``[d]``.
+        arrays: ``mean`` and ``deviation`` ``[k]`` float64 of the numbers; float32 ``numbers`` ``[k, d]``,
+            ``words`` ``[t, d]``, ``centre`` ``[d]``.
         text_encoder: for text fields; None where there are none.
     """
 
@@ -77,6 +49,8 @@ class RowEncoder:
     text_encoder: Encoder | None = None
     window: int = 0
     kind: ClassVar[str] = "row@1"
+    reads_rows: ClassVar[bool] = True
+    """A collection gives it whole rows of tables to read, and no texts out of them."""
 
     @classmethod
     def fit(
@@ -104,10 +78,10 @@ class RowEncoder:
         """
         if (text_encoder is None) == bool(fields.text):
             raise InputError(f"a text encoder must come with text fields, got {text_encoder} and {fields.text}.")
-        every = [_checked(row) for row in rows]
+        every = [checked(row) for row in rows]
         for name in fields.categorical:
-            table.admit([key for row in every for key in _values(row.get(name))], field=name)
-        z, mean, deviation = _standardised(every, fields.numeric)
+            table.admit([key for row in every for key in keys_of(row.get(name))], field=name)
+        z, mean, deviation = standardised(every, fields.numeric)
         words = _text_vectors(every, fields.text, text_encoder)
         at, starts = _cells(every, fields, table)
         known, columns = np.unique(at, return_inverse=True)
@@ -120,8 +94,55 @@ class RowEncoder:
         own = directions[: len(known)] * weight[:, None]
         table.put(known[known >= FIRST], own[known >= FIRST].astype(np.float32))
         numbers, text = np.split(directions[len(known) :], [len(fields.numeric)])
-        arrays = {"mean": mean, "deviation": deviation, "numbers": numbers, "words": text / largest, "centre": centre}
-        return cls(table, fields, {n: a.astype(np.float32) for n, a in arrays.items()}, text_encoder)
+        small = {"numbers": numbers, "words": text / largest, "centre": centre}
+        arrays = {"mean": mean, "deviation": deviation, **{n: a.astype(np.float32) for n, a in small.items()}}
+        return cls(table, fields, arrays, text_encoder)
+
+    def save(self) -> Path:
+        """Save the table and, as one commit with it, what turns its rows into vectors; returns the folder.
+
+        Raises:
+            StoreError: the table was opened for reading.
+            DiskError: the disk refuses; what was saved before is safe.
+        """
+        text = self.text_encoder
+        found = (str(getattr(text, "source", "")), str(getattr(text, "size", "full")), text.space) if text else None
+        save_beside(self.table, SavedRows(self.fields, self.arrays, found))
+        return self.table.path
+
+    @classmethod
+    def load(cls, folder: str | Path, *, text_encoder: Encoder | None = None, write: bool = False) -> RowEncoder:
+        """Open what :meth:`save` wrote; every byte is checked. Close its ``table`` when it is no longer needed.
+
+        Args:
+            folder: of the table.
+            text_encoder: the one that it was fitted with, where there are text fields.
+            write: open the table for writing, to train it further.
+
+        Raises:
+            NoCollectionError: there is no table.
+            NotFoundError: there is a table, and no encoder was saved with it.
+            CorruptError: a file is damaged.
+            InputError: a text encoder is missing, or one too many.
+            SpaceMismatchError: it is not the one that it was fitted with.
+        """
+        table = GrowingTable.open(folder, write=write)
+        try:
+            saved = read_beside(table.path, table.notes)
+            if (saved.text is None) != (text_encoder is None):
+                needs = "no text encoder" if saved.text is None else f"the text encoder {saved.text[2]}"
+                raise InputError(f"the row encoder in {folder} must be opened with {needs}, got {text_encoder}.")
+            if saved.text is not None and text_encoder is not None:
+                saved.text[2].require(text_encoder.space)
+        except BaseException:
+            table.close()
+            raise
+        return cls(table, saved.fields, saved.arrays, text_encoder)
+
+    @property
+    def source(self) -> str:
+        """Its folder, by which a collection finds it again when it was saved."""
+        return str(self.table.path.resolve())
 
     @property
     def space(self) -> Space:
@@ -143,13 +164,14 @@ class RowEncoder:
         """Records of :func:`row_record`, or JSON objects, to ``[n, d]`` float32, in the order given.
 
         Raises:
-            InputError: a text is no JSON object; a smaller size or an instruction is asked for.
+            InputError: a text is no JSON object, or none that has one of the fields; a smaller size or an instruction
+                is asked for.
         """
         if instruction or (size is not None and Size.parse(size) != Size()):
             raise InputError(f"rows have one size and no instruction, got {size!r} and {instruction!r}.")
         if isinstance(records, str | Record):
             raise InputError(f"rows must come as several, got one {type(records).__name__}. For one row pass [row].")
-        rows = [_read(record.text if isinstance(record, Record) else record) for record in records]
+        rows = [self._read(record.text if isinstance(record, Record) else record) for record in records]
         parts = [self._vectors(rows[a : a + _CHUNK]) for a in range(0, len(rows), _CHUNK)]
         return Vectors(np.concatenate([np.empty((0, self.table.spec.dim), np.float32), *parts]), self.space)
 
@@ -170,32 +192,27 @@ class RowEncoder:
         if chunk:
             yield chunk, self.encode(chunk)
 
+    def _read(self, text: str) -> Row:
+        try:
+            row = checked(json.loads(text))
+        except (ValueError, RecursionError) as cause:
+            raise InputError(
+                f"a row must be a JSON object, got {text[:60]!r}. Make records with row_record."
+            ) from cause
+        names = self.fields.categorical + self.fields.numeric + self.fields.text
+        if row.keys().isdisjoint(names):
+            raise InputError(f"a row must have one or more of {', '.join(names)}, got {', '.join(row) or 'none'}.")
+        return row
+
     def _vectors(self, rows: list[Row]) -> Matrix:
         a = self.arrays
         at, starts = _cells(rows, self.fields, self.table)
         found = _sums(self.table.values(at), starts) - a["centre"]
-        z, _, _ = _standardised(rows, self.fields.numeric, a["mean"], a["deviation"])
+        z, _, _ = standardised(rows, self.fields.numeric, a["mean"], a["deviation"])
         found = found + z @ a["numbers"] + _text_vectors(rows, self.fields.text, self.text_encoder) @ a["words"]
         length = np.linalg.norm(found, axis=1, keepdims=True)
         unit: Matrix = (found / np.where(length > 0, length, 1)).astype(np.float32)
         return unit
-
-
-def _read(text: str) -> Row:
-    try:
-        return _checked(json.loads(text))
-    except ValueError as cause:
-        raise InputError(f"a row must be a JSON object, got {text[:60]!r}. Make records with row_record.") from cause
-
-
-def _checked(row: Any) -> Row:
-    if not isinstance(row, Mapping):
-        raise InputError(f"a row must be a mapping of names to values, got {type(row).__name__}: {row!r:.60}.")
-    return row
-
-
-def _values(value: JSON) -> list[Any]:
-    return list(value) if isinstance(value, list | tuple) else [value]
 
 
 def _cells(
@@ -204,7 +221,7 @@ def _cells(
     """``(rows of the table [c], starts [n + 1])`` of all values of all categorical fields, row by row."""
     owner, found = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for name in fields.categorical:
-        values = [_values(row.get(name)) for row in rows]
+        values = [keys_of(row.get(name)) for row in rows]
         owner.append(np.repeat(np.arange(len(rows)), [len(some) for some in values]))
         found.append(table.lookup([key for some in values for key in some], field=name))
     owners, at = np.concatenate(owner), np.concatenate(found)
@@ -220,30 +237,14 @@ def _sums(values: Array, starts: Int64[np.ndarray, " n1"]) -> Array:
     return out
 
 
-def _standardised(
-    rows: list[Row], names: tuple[str, ...], mean: Array | None = None, deviation: Array | None = None
-) -> tuple[Array, Array, Array]:
-    """``(z [n, k], mean [k], deviation [k])``; 0 where a number is missing."""
-    cells = [[_number(row.get(name)) for name in names] for row in rows]
-    numbers = np.array(cells, np.float64).reshape(len(rows), len(names))
-    there = np.isfinite(numbers)
-    if mean is None or deviation is None:
-        count = np.maximum(there.sum(axis=0), 1)
-        mean = np.where(there, numbers, 0).sum(axis=0) / count
-        spread = np.sqrt((np.where(there, numbers - mean, 0) ** 2).sum(axis=0) / count)
-        deviation = np.where(spread > 0, spread, 1.0)
-    z = np.clip(np.where(there, (numbers - mean) / deviation, 0), -_FAR, _FAR)
-    return z, mean, deviation
-
-
-def _number(value: JSON) -> float:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else np.nan
-
-
 def _text_vectors(rows: list[Row], names: tuple[str, ...], encoder: Encoder | None) -> Array:
     if encoder is None:
         return np.zeros((len(rows), 0), np.float32)
-    return encoder.encode([" ".join(str(row.get(name) or "") for name in names) for row in rows]).values
+    texts = [text_of(row, names) for row in rows]
+    out = np.zeros((len(rows), encoder.space.dim), np.float32)
+    given = [i for i, text in enumerate(texts) if text]
+    out[given] = encoder.encode([texts[i] for i in given]).values  # what is missing says nothing
+    return out
 
 
 def _largest(words: Array) -> float:

@@ -9,8 +9,8 @@ from nestvec.core.errors import InputError
 from nestvec.core.protocols import Encoder
 from nestvec.search import Collection
 from nestvec.tables.growing import GrowingSpec, GrowingTable
-from nestvec.tables.growing.factors import Design, factors
-from nestvec.tables.growing.row_encoder import RowEncoder, RowFields, row_record
+from nestvec.tables.row_encoding import RowEncoder, RowFields, row_record
+from nestvec.tables.row_encoding.factors import Design, factors
 
 FIELDS = RowFields(categorical=("kind", "tags"), numeric=("price",))
 
@@ -92,7 +92,9 @@ def test_text_is_one_of_the_fields(encoder, tmp_path):
     rows = [{"kind": row["kind"], "about": json.dumps(row)} for row in shop(60)[0]]
     with GrowingTable.create(tmp_path / "u", GrowingSpec(dim=3, cap=1 << 20)) as table:
         made = RowEncoder.fit(rows, fields, table, text_encoder=encoder)
-        one, other = made.encode([json.dumps(rows[0]), json.dumps({"kind": rows[0]["kind"]} | {"about": "{}"})]).values
+        one, other = made.encode(
+            [json.dumps(rows[0]), json.dumps({"kind": rows[0]["kind"]} | {"about": '{"kind": "other"}'})]
+        ).values
         assert not np.allclose(one, other)
         with pytest.raises(InputError, match="text encoder"):
             RowEncoder.fit(rows, fields, table)
