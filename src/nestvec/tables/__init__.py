@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from nestvec.tables.budget import fit_spec, least_bytes
 from nestvec.tables.frozen import FrozenTable, stored_bytes
-from nestvec.tables.spec import CODECS, METHODS, TableSpec, make_spec
+from nestvec.tables.spec import CODECS, METHODS, SEARCHES, TableSpec, make_spec
 
 if TYPE_CHECKING:
     from nestvec.tables.adagrad import RowWiseAdagrad
     from nestvec.tables.module import Table
+    from nestvec.tables.search import Search
 
-_WITH_TORCH = {"Table": "module", "RowWiseAdagrad": "adagrad"}
+_WITH_TORCH = {"Table": "module", "RowWiseAdagrad": "adagrad", "Search": "search"}
 
 
 def __getattr__(name: str) -> Any:
@@ -31,6 +32,6 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
-    "CODECS", "METHODS", "FrozenTable", "RowWiseAdagrad", "Table", "TableSpec", "fit_spec", "least_bytes", "make_spec",
-    "stored_bytes",
+    "CODECS", "METHODS", "SEARCHES", "FrozenTable", "RowWiseAdagrad", "Search", "Table", "TableSpec", "fit_spec",
+    "least_bytes", "make_spec", "stored_bytes",
 ]  # fmt: skip

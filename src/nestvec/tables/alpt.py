@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -46,7 +47,7 @@ class LowPrecisionRows(nn.Module):  # type: ignore[misc]  # torch is not followe
         self.register_buffer("codes", torch.zeros(values.shape, dtype=torch.int8))
         self.register_buffer("step_size", torch.zeros(len(values)))
         self.register_buffer("seen", torch.zeros(len(values), 2))
-        self.put(values)
+        self._start(torch.from_numpy(values))
 
     @property
     def count(self) -> int:
@@ -54,9 +55,11 @@ class LowPrecisionRows(nn.Module):  # type: ignore[misc]  # torch is not followe
         return len(self.codes)
 
     @torch.no_grad()  # type: ignore[untyped-decorator]  # torch is not followed by mypy
-    def put(self, values: Array) -> None:
-        """Quantise ``values`` ``[n, w]``, with room to grow."""
-        x = torch.from_numpy(values)
+    def restore(self, form: Packed) -> None:
+        """Quantise the rows, with room to grow."""
+        self._start(torch.from_numpy(form.take(np.arange(self.count, dtype=np.int64))))
+
+    def _start(self, x: Tensor) -> None:
         largest = x.abs().amax(dim=1)
         typical = largest.mean().clamp_min(1e-8)
         self.step_size.copy_(torch.maximum(largest, typical) * (_SPARE if self.bits > 2 else 1.0) / -self.low)

@@ -12,7 +12,7 @@ from nestvec.core.errors import BudgetError, InputError
 from nestvec.tables.frozen import stored_bytes
 from nestvec.tables.method import Sizes
 from nestvec.tables.packing import number_of
-from nestvec.tables.spec import CODECS, METHODS, Setting, TableSpec, as_rows, resolve
+from nestvec.tables.spec import CODECS, METHODS, Setting, TableSpec, as_rows, resolve, search_of
 
 _SMALL = 200
 """Fields with at most so many ids may be exact: two hundred rows are cheap, and collisions there hurt most."""
@@ -48,7 +48,8 @@ def fit_spec(
     method, given = resolve(name)
     least = 0
     for codec in _codecs(given, dim):
-        start = TableSpec(method, sizes, dim, settings, codec, seed=seed)  # says what is wrong with it
+        # says what is wrong with it
+        start = TableSpec(method, sizes, dim, settings, codec, seed=seed, search=search_of(name))
         for limit in sorted({_exact(start, bytes), 0}, reverse=True):
             found, least = _largest(replace(start, exact_below=limit), bytes)
             if found is not None:
@@ -89,7 +90,7 @@ def _largest(start: TableSpec, budget: int) -> tuple[TableSpec | None, int]:
     """The largest that fits, or None; and the bytes of the smallest there is."""
 
     def at(value: int | None) -> TableSpec:
-        chosen = {} if value is None or knob is None else {knob.name: value}
+        chosen = {} if value is None or knob is None else {knob.name: knob.of(value)}
         return replace(start, settings={**start.settings, **chosen})
 
     rest = tuple(n for n in start.rows if n > start.exact_below)

@@ -67,13 +67,13 @@ class ProductRows(nn.Module):  # type: ignore[misc]  # torch is not followed by 
         whole: Tensor = rows.reshape(*at.shape, self.width)
         return whole
 
-    def put(self, values: Array) -> None:
+    def restore(self, form: Packed) -> None:
         """Refused: the queries behind codes are gone.
 
         Raises:
             InputError: always.
         """
-        raise InputError(f"a table under dpq cannot learn on from its codes, got {len(values)} rows. Train a new one.")
+        raise InputError(f"a table under dpq cannot learn on from codes ({form.id}). Train a new one.")
 
     def after_step(self, *, lr: float) -> None:
         """The optimiser has everything."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from nestvec.core.types import Array, Float32
 from nestvec.tables.method import Ids, Method, Places
 from nestvec.tables.packing import Packed, Shapes, form_of, shapes
 from nestvec.tables.saving import file_bytes, read, write
+from nestvec.tables.sparse import pruned_shapes
 from nestvec.tables.spec import TableSpec
 
 _AT_ONCE = 1 << 13  # ids whose rows and places stay in a core's cache together
@@ -210,21 +211,32 @@ def planned(spec: TableSpec) -> Shapes:
         found |= {f"{EXACT}.{name}": shape for name, shape in plan.items()}
     for part, what in ({} if spec.compressor is None else spec.compressor.parts()).items():
         plan = shapes(spec.codec, what.rows, what.width, whole=what.whole)
+        if what.kept is not None:
+            plan = pruned_shapes(spec.codec, what)
         found |= {f"{part}.{name}": shape for name, shape in plan.items()}
     return found
 
 
 def stored_bytes(spec: TableSpec) -> int:
-    """Bytes of the file of a table of that ``spec``, before there is one: arrays, description, checksums."""
+    """Bytes of the file of a table of that ``spec``, before there is one: arrays, description, checksums.
+
+    Where a structure has yet to be found, of the largest table that the search may end in.
+    """
+    spec = replace(spec, search="") if spec.search else spec
     found = planned(spec)
     parts = list(dict.fromkeys(name.partition(".")[0] for name in found))
     forms = {part: _form(found, part) for part in parts}
     return file_bytes(found, _notes(spec, forms))
 
 
+_TELLING = {"books": "product@1", "columns": "csr@1", "places": "coo@1", "lengths": "leading@1"}
+"""Arrays that one form alone has."""
+
+
 def _form(found: Shapes, part: str) -> str:
-    if f"{part}.books" in found:
-        return "product@1"
+    for array, form in _TELLING.items():
+        if f"{part}.{array}" in found:
+            return form
     return "row_codes@1" if f"{part}.codes" in found else "floats@1"
 
 

@@ -8,7 +8,7 @@ of a part are kept (floats, or a few bits) is no concern of a method: see ``pack
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -33,6 +33,8 @@ class Part:
         mean: see ``spread``.
         whole: read as one matrix by every lookup (a projection, a layer), so no codec shrinks its rows.
         trained: whether training changes it (a running average is kept, and not trained).
+        kept: how many of its numbers are stored, with where they stand; None for all.
+        leading: whether those are the beginnings of rows.
     """
 
     rows: int
@@ -41,6 +43,8 @@ class Part:
     mean: float = 0.0
     whole: bool = False
     trained: bool = True
+    kept: int | None = None
+    leading: bool = False
 
 
 @dataclass(frozen=True)
@@ -160,11 +164,13 @@ class Knob:
         name: of the setting.
         low: its least value.
         high: its greatest.
+        of: what the setting is for one of them; itself, unless the setting is no whole number.
     """
 
     name: str
     low: int
     high: int
+    of: Callable[[int], Any] = int
 
 
 def at_least(low: int, **values: int) -> None:

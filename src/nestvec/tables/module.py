@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from nestvec.core.errors import InputError
 from nestvec.core.types import Array
 from nestvec.tables.frozen import EXACT, FrozenTable, check_bags, stored_bytes
 from nestvec.tables.method import Ids, Part, Places
@@ -68,10 +69,18 @@ class Table(nn.Module):  # type: ignore[misc]  # torch is not followed by mypy
     The first values depend on ``spec.seed`` only, so two processes that build one spec hold the same table. Gradients
     of parts that are looked up are sparse: train them with :class:`~nestvec.tables.RowWiseAdagrad` (or
     ``torch.optim.SparseAdam``). On a GPU the index map still runs on the CPU.
+
+    Raises:
+        InputError: a search must find the structure of the table first; see :class:`~nestvec.tables.Search`.
     """
 
     def __init__(self, spec: TableSpec) -> None:
         super().__init__()
+        if spec.sought:
+            raise InputError(
+                f"a table must have a structure, and that of {spec.name} is found while a model trains, got no search. "
+                "Train with Search(spec, steps=...).table, then take what its harden() returns."
+            )
         self.spec = spec
         self.held = nn.ModuleDict()
         parts = dict({} if spec.compressor is None else spec.compressor.parts())
@@ -137,8 +146,7 @@ class Table(nn.Module):  # type: ignore[misc]  # torch is not followed by mypy
         """A table that goes on learning from the values of ``frozen``."""
         table = cls(frozen.spec)
         for name, part in table.held.items():
-            packed = frozen.held[name]
-            part.put(packed.take(np.arange(_rows(part).count, dtype=np.int64)))
+            _rows(part).restore(frozen.held[name])
         return table
 
     def _made(self, flat: Array) -> Tensor:

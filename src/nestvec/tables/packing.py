@@ -142,7 +142,14 @@ def unpack(codes: Array, width: int, bits: int) -> Array:
 
 FORMS = Catalog(
     "nestvec.tables",
-    (("floats@1", "packing:Floats"), ("row_codes@1", "packing:RowCodes"), ("product@1", "product:Product")),
+    (
+        ("floats@1", "packing:Floats"),
+        ("row_codes@1", "packing:RowCodes"),
+        ("product@1", "product:Product"),
+        ("csr@1", "sparse:CSR"),
+        ("coo@1", "sparse:COO"),
+        ("leading@1", "sparse:Leading"),
+    ),
 )
 """Ways of keeping rows, by the versioned name that a saved table carries."""
 

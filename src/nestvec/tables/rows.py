@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from nestvec.core.types import Array
+from nestvec.tables.masked import MaskedRows
 from nestvec.tables.method import Part
 from nestvec.tables.packing import Packed, is_small, number_of, packed
 
@@ -35,8 +37,8 @@ class Rows(Protocol):
         """The rows as they are served."""
         ...
 
-    def put(self, values: Array, /) -> None:
-        """Take over these values."""
+    def restore(self, form: Packed, /) -> None:
+        """Go on from what :meth:`packed` gave."""
         ...
 
     def after_step(self, *, lr: float) -> None:
@@ -73,9 +75,9 @@ class FloatRows(nn.Module):  # type: ignore[misc]  # torch is not followed by my
         return packed(codec, self.weight.detach().cpu().numpy(), whole=self.whole)
 
     @torch.no_grad()  # type: ignore[untyped-decorator]  # torch is not followed by mypy
-    def put(self, values: Array) -> None:
-        """Copy ``values`` ``[n, w]``."""
-        self.weight.copy_(torch.from_numpy(values))
+    def restore(self, form: Packed) -> None:
+        """Copy the rows."""
+        self.weight.copy_(torch.from_numpy(form.take(np.arange(self.count, dtype=np.int64))))
 
     def after_step(self, *, lr: float) -> None:
         """Floats need nothing: the optimiser has them."""
@@ -83,6 +85,8 @@ class FloatRows(nn.Module):  # type: ignore[misc]  # torch is not followed by my
 
 def make_rows(codec: str, values: Array, part: Part, *, seed: int) -> Any:
     """The kind of rows that ``codec`` is trained with."""
+    if part.kept is not None:
+        return MaskedRows(values, part)
     if part.whole or not is_small(codec, part.rows, part.width):
         return FloatRows(values, part)
     if codec.startswith("alpt"):

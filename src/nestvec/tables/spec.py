@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from nestvec.core.catalog import Catalog
-from nestvec.core.errors import InputError
+from nestvec.core.errors import InputError, UnknownNameError
 from nestvec.core.types import Array, Bool, Int64
 from nestvec.tables.method import Ids, Method, Sizes, at_least
 
@@ -21,6 +22,9 @@ METHODS = Catalog(
         ("full@1", "methods.full:Full"),
         ("low_dim@1", "methods.low_dim:LowDim"),
         ("mixed_dim@1", "methods.mixed_dim:MixedDim"),
+        ("field_dims@1", "methods.field_dims:FieldDims"),
+        ("leading@1", "methods.leading:Leading"),
+        ("sparse@1", "methods.sparse:Sparse"),
         ("hash@1", "methods.hash:Hash"),
         ("adapt_hot_cold@1", "methods.hot_cold:HotCold"),
         ("unified@1", "methods.unified:Unified"),
@@ -36,6 +40,23 @@ METHODS = Catalog(
 )
 """Index maps with their composers, by versioned name."""
 
+SEARCHES = Catalog(
+    "nestvec.tables",
+    (
+        ("auto_dim@1", "searches.auto_dim:AutoDim"),
+        ("dnis@1", "searches.dnis:DNIS"),
+        ("opt_embed@1", "searches.opt_embed:OptEmbed"),
+        ("pep@1", "searches.pep:PEP"),
+        ("deeplight@1", "searches.deeplight:DeepLight"),
+    ),
+)
+"""What finds the structure of a table while a model trains, by versioned name; see :mod:`nestvec.tables.search`."""
+
+_ENDS_IN = {
+    "auto_dim": "field_dims", "dnis": "sparse", "opt_embed": "leading", "pep": "sparse", "deeplight": "sparse",
+}  # fmt: skip
+"""The method of the table that a search finds."""
+
 FORMS: Mapping[str, tuple[str, str]] = {
     "int8": ("full", "int8"),
     "int4": ("full", "int4"),
@@ -46,8 +67,9 @@ FORMS: Mapping[str, tuple[str, str]] = {
     "alpt4": ("full", "alpt4"),
     "alpt2": ("full", "alpt2"),
     "dpq": ("full", "dpq"),
+    **{search: (method, "float32") for search, method in _ENDS_IN.items()},
 }
-"""Short names of a full table under a codec: ``(method, codec)``."""
+"""Short names of a full table under a codec, and of what searches end in: ``(method, codec)``."""
 
 CODECS = (
     "float32", "float16", "int8", "int4", "int2", "alpt8", "alpt4", "alpt2",
@@ -72,10 +94,12 @@ class TableSpec:
         codec: a name of ``CODECS``.
         exact_below: fields with at most so many ids keep a row for every id, whatever the method.
         seed: of the hashes and of the first values.
+        search: a name of ``SEARCHES`` if one has yet to find a table of this method and of at most this size; empty for
+            a table that is ready to learn.
 
     Raises:
-        InputError: a number is out of range, a setting is unknown.
-        UnknownNameError: no method or codec has that name.
+        InputError: a number is out of range, a setting is unknown, a search ends in another method.
+        UnknownNameError: no method, codec or search has that name.
     """
 
     method: str
@@ -85,6 +109,7 @@ class TableSpec:
     codec: str = "float32"
     exact_below: int = 0
     seed: int = 0
+    search: str = ""
 
     def __post_init__(self) -> None:
         at_least(1, dim=self.dim, fields=len(self.rows))
@@ -92,6 +117,11 @@ class TableSpec:
             at_least(1, **{f"rows of field {number}": rows})
         at_least(0, exact_below=self.exact_below, seed=self.seed)
         check_codec(self.codec)
+        if self.search:
+            SEARCHES.require(self.search)
+            ends = _ENDS_IN[self.search.partition("@")[0]]
+            if ends != self.method.partition("@")[0]:
+                raise InputError(f"a search of {self.search} must end in {ends}, got method {self.method}.")
         self.compressor  # an unknown name or setting is told now, not at the first lookup  # noqa: B018
 
     @cached_property
@@ -116,6 +146,11 @@ class TableSpec:
         return made if rows else None
 
     @property
+    def sought(self) -> bool:
+        """Whether a search has yet to find the structure."""
+        return bool(self.search) and self.compressor is not None
+
+    @property
     def exact_rows(self) -> int:
         """Rows of the exact fields."""
         return int(np.array(self.rows)[self.exact].sum())
@@ -123,7 +158,7 @@ class TableSpec:
     @property
     def name(self) -> str:
         """Short, for people: ``quotient_remainder+int4``."""
-        plain = self.method.partition("@")[0]
+        plain = (self.search or self.method).partition("@")[0]
         return plain if self.codec == "float32" else f"{plain}+{self.codec}"
 
     def check(self, ids: Array) -> Int64[np.ndarray, " n"]:
@@ -166,10 +201,11 @@ class TableSpec:
     def to_json(self) -> str:
         """One line of JSON that :meth:`from_json` reads."""
         settings = {name: list(v) if isinstance(v, tuple) else v for name, v in self.settings.items()}
+        sought = {"search": self.search} if self.search else {}
         return json.dumps(
             {
                 "method": self.method, "rows": list(self.rows), "dim": self.dim, "settings": settings,
-                "codec": self.codec, "exact_below": self.exact_below, "seed": self.seed,
+                "codec": self.codec, "exact_below": self.exact_below, "seed": self.seed, **sought,
             },
             separators=(",", ":"), sort_keys=True,
         )  # fmt: skip
@@ -197,14 +233,25 @@ def resolve(name: str) -> tuple[str, str]:
         UnknownNameError: there is none; the nearest name is offered.
     """
     plain, _, codec = name.partition("+")
-    method, own = FORMS.get(plain, (plain, "float32"))
+    known = plain.partition("@")[0] if plain in SEARCHES else plain
+    method, own = FORMS.get(known, (plain, "float32"))
     if "@" not in method:
         method = max((n for n in METHODS if n.partition("@")[0] == method), default=method)
-    METHODS[method]  # says what is wrong with the name
+    if method not in METHODS:
+        names = sorted({*FORMS, *(name.partition("@")[0] for name in METHODS)})
+        near = difflib.get_close_matches(plain, names, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names)}."
+        raise UnknownNameError(f"unknown name {plain!r} of a table; {hint}")
     codec = codec or own
     if codec != "dpq":  # how many pieces is for the budget to say
         check_codec(codec)
     return method, codec
+
+
+def search_of(name: str) -> str:
+    """The versioned search that ``name`` stands for, with or without a codec; empty if it stands for none."""
+    plain = name.partition("+")[0]
+    return next((search for search in SEARCHES if plain in (search, search.partition("@")[0])), "")
 
 
 def check_codec(codec: str) -> None:
@@ -234,4 +281,4 @@ def make_spec(
         InputError, UnknownNameError: see :class:`TableSpec`.
     """
     method, codec = resolve(name)
-    return TableSpec(method, as_rows(rows), dim, settings, codec, exact_below, seed)
+    return TableSpec(method, as_rows(rows), dim, settings, codec, exact_below, seed, search_of(name))

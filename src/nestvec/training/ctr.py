@@ -14,9 +14,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from nestvec.core.types import Array
-from nestvec.tables import FrozenTable, RowWiseAdagrad, Table, TableSpec
+from nestvec.tables import FrozenTable, RowWiseAdagrad, Search, Table, TableSpec
 from nestvec.training.ctr_data import Examples, auc
 from nestvec.training.ctr_models import CTRModel
+
+_JUDGED = 4096
+"""Validation rows by which evolution judges: it asks hundreds of times."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class CTRSettings:
         lr: of everything else, by Adam.
         looks: how often an epoch the validation rows are scored.
         patience: looks without a better score after which training ends.
+        search: epochs of a search for the structure of a table, before it is trained, as a part of ``epochs``.
     """
 
     model: str = "dcn"
@@ -40,6 +44,7 @@ class CTRSettings:
     lr: float = 2e-3
     looks: int = 2
     patience: int = 3
+    search: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -47,12 +52,12 @@ class TrainedCTR:
     """A run that ended.
 
     Args:
-        spec: of the table.
+        spec: of the table; if a search was asked for, of the one it found.
         seed: of the run.
         auc: on the test rows, with the table as it is served (its codec applied).
         log_loss: the same.
         valid_auc: on the validation rows; what is chosen by.
-        rows_per_s: of training.
+        rows_per_s: of training; the time of a search counts, its rows do not.
         table: the table as it is served.
     """
 
@@ -72,20 +77,21 @@ def train_ctr(
     """Train on the first of ``parts``, stop by the second, report on the third.
 
     Args:
-        spec: of the table; its seed is that of the run.
+        spec: of the table; its seed is that of the run. If it names a search, that comes first.
         parts: rows for training, validation and test.
         settings: see :class:`CTRSettings`.
         seed: of first weights, order of rows, and the table's hashes.
-        stop: asked at every look; true ends training as if the epochs were over.
+        stop: asked at every look, and at every step of a search; true ends it as if the epochs were over.
 
     Returns:
         What the best look on validation rows gives on the test rows, both scored with the packed table.
     """
     train, valid, test = parts
-    spec = replace(spec, seed=seed)
-    model = CTRModel(Table(spec), train.spans, kind=settings.model, seed=seed)
-    taken = _Steps(model, settings)
-    best, state, waited, seconds = -math.inf, copy.deepcopy(model.state_dict()), 0, 0.0
+    begun = time.perf_counter()
+    model = _model(replace(spec, seed=seed), (train, valid), settings, stop)
+    seconds = time.perf_counter() - begun if spec.sought else 0.0
+    spec, taken = model.table.spec, _Steps(model, settings)
+    best, state, waited = -math.inf, copy.deepcopy(model.state_dict()), 0
     batches = _batches(len(train), settings, seed)
     look = max(len(train) // settings.batch // settings.looks, 1)
     ids, labels = torch.from_numpy(train.ids), torch.from_numpy(train.labels)
@@ -113,6 +119,34 @@ def train_ctr(
     return TrainedCTR(spec, seed, auc(logits, test.labels), loss, valid_auc, speed, served)
 
 
+def _model(
+    spec: TableSpec, parts: tuple[Examples, Examples], settings: CTRSettings, stop: Callable[[], bool]
+) -> CTRModel:
+    """What is to be trained: around a new table, or around the one that a search finds."""
+    train, valid = parts
+    if not spec.sought:
+        return CTRModel(Table(spec), train.spans, kind=settings.model, seed=spec.seed)
+    batches = _batches(len(train), replace(settings, epochs=settings.epochs * settings.search), spec.seed + 1)
+    search = Search(spec, steps=len(batches))
+    model = CTRModel(search.table, train.spans, kind=settings.model, seed=spec.seed)
+    taken, rng = _Steps(model, settings), np.random.default_rng((spec.seed, 19))
+    for at in batches:
+        taken.step(*_tensors(train, at), penalty=search.penalty)
+        if search.choosing:
+            some = rng.integers(0, len(valid), settings.batch)
+            taken.slopes(*_tensors(valid, some), penalty=search.penalty)
+            search.choose()
+        if stop():
+            break
+    few = valid.take(rng.permutation(len(valid))[:_JUDGED])
+    table = search.harden(lambda: auc(_logits(model, few.ids), few.labels))
+    again = CTRModel(table, train.spans, kind=settings.model, seed=spec.seed)
+    if not search.rewinds:
+        rest = {name: value for name, value in model.state_dict().items() if not name.startswith("table.")}
+        again.load_state_dict(rest, strict=False)
+    return again
+
+
 class _Steps:
     """Steps of the two optimisers together."""
 
@@ -128,14 +162,21 @@ class _Steps:
         if rows:
             self.optimisers.append(RowWiseAdagrad(rows, lr=settings.table_lr))
 
-    def step(self, ids: Tensor, labels: Tensor) -> None:
-        self.model.train()
-        for optimiser in self.optimisers:
-            optimiser.zero_grad(set_to_none=True)
-        functional.binary_cross_entropy_with_logits(self.model(ids), labels).backward()
+    def step(self, ids: Tensor, labels: Tensor, *, penalty: Callable[[], Tensor | float] = float) -> None:
+        self.slopes(ids, labels, penalty=penalty)
         for optimiser in self.optimisers:
             optimiser.step()
         self.model.table.after_step(lr=self.lr)
+
+    def slopes(self, ids: Tensor, labels: Tensor, *, penalty: Callable[[], Tensor | float] = float) -> None:
+        self.model.train()
+        for optimiser in self.optimisers:
+            optimiser.zero_grad(set_to_none=True)
+        (functional.binary_cross_entropy_with_logits(self.model(ids), labels) + penalty()).backward()
+
+
+def _tensors(rows: Examples, at: Array) -> tuple[Tensor, Tensor]:
+    return torch.from_numpy(rows.ids[at]), torch.from_numpy(rows.labels[at])
 
 
 def _batches(n: int, settings: CTRSettings, seed: int) -> list[Array]:

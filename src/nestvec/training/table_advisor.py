@@ -12,14 +12,14 @@ import numpy as np
 
 from nestvec.core.errors import BudgetError, InputError
 from nestvec.core.types import JSON
-from nestvec.tables import FrozenTable, TableSpec, fit_spec, make_spec, stored_bytes
+from nestvec.tables import FrozenTable, TableSpec, fit_spec, make_spec
 from nestvec.training.ctr import CTRSettings, TrainedCTR, train_ctr
 from nestvec.training.ctr_data import Examples
 
 CANDIDATES = (
     "int8", "int4", "alpt4", "dpq", "low_dim", "low_dim+int8", "mixed_dim", "adapt_hot_cold", "adapt_hot_cold+int4",
     "hash", "unified", "unified+int4", "quotient_remainder", "quotient_remainder+int4", "hash_embedding", "memcom",
-    "robe", "bloom", "tensor_train",
+    "robe", "bloom", "tensor_train", "auto_dim", "dnis", "opt_embed", "pep", "deeplight",
 )  # fmt: skip
 """What is tried where nothing else is asked for."""
 
@@ -42,7 +42,7 @@ class Measured:
     Args:
         name: of the method.
         budget: bytes it was given; 0 for the full table.
-        bytes: of its file.
+        bytes: of the file of its best run.
         aucs: one a seed, on the test rows.
         valid: mean AUC on the validation rows, by which it is chosen.
         train_rows_per_s: of the whole model.
@@ -145,10 +145,11 @@ class _Search:
             if runs and self.late():
                 break
             runs.append(self.train(spec, seed, epochs=self.settings.epochs))
+        best = max(runs, key=lambda run: run.valid_auc)
         found = Measured(
-            name, budget, stored_bytes(runs[0].spec), tuple(run.auc for run in runs),
+            name, budget, best.table.nbytes, tuple(run.auc for run in runs),
             statistics.fmean(run.valid_auc for run in runs), statistics.median(run.rows_per_s for run in runs),
-            lookups_per_s(runs[0].table), max(runs, key=lambda run: run.valid_auc),
+            lookups_per_s(runs[0].table), best,
         )  # fmt: skip
         self.say(f"{name}: AUC {found.auc:.4f} in {found.bytes:,} bytes")
         return found

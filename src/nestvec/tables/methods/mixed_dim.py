@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from nestvec.core.types import Array
+from nestvec.tables.blocks import Blocks
 from nestvec.tables.method import Ids, Knob, Part, Places, Reading, Sizes, at_least
 
 _CUTS = (0.01, 0.1, 1.0)
@@ -61,43 +62,16 @@ class MixedDim:
         return starts, np.array(widths, np.int64)
 
     def parts(self) -> Mapping[str, Part]:
-        """``rows`` and ``projections`` of every width that occurs."""
-        starts, widths = self.blocks()
-        lengths = np.diff(np.append(starts, self.sizes.total))
-        found: dict[str, Part] = {}
-        for w in np.unique(widths).tolist():
-            spread = 0.05 * ((w + self.dim) / (2 * w)) ** 0.5 if w < self.dim else 0.05
-            found[f"rows{w}"] = Part(int(lengths[widths == w].sum()), w, spread=spread)
-            if w < self.dim:
-                bound = (6 / (w + self.dim)) ** 0.5  # Glorot and Bengio
-                found[f"projections{w}"] = Part(int((widths == w).sum()), w * self.dim, spread=bound, whole=True)
-        return found
+        """See :class:`~nestvec.tables.blocks.Blocks`."""
+        return self._blocks().parts()
 
     def locate(self, ids: Ids) -> Places:
-        """For every width, the rows of those ids whose block has it, in their order."""
-        starts, widths = self.blocks()
-        lengths = np.diff(np.append(starts, self.sizes.total))
-        block = np.searchsorted(starts, ids.flat, side="right") - 1
-        places: dict[str, Array] = {}
-        for w in np.unique(widths).tolist():
-            own = np.where(widths == w, lengths, 0)
-            first = np.cumsum(own) - own
-            mine = block[widths[block] == w]
-            places[f"rows{w}"] = (first[mine] + ids.flat[widths[block] == w] - starts[mine])[:, None]
-        return places
+        """See :class:`~nestvec.tables.blocks.Blocks`."""
+        return self._blocks().locate(ids)
 
     def compose(self, read: Reading, ids: Ids) -> Any:
-        """Each width through its matrices, then back in the order of the ids."""
-        starts, widths = self.blocks()
-        block = np.searchsorted(starts, ids.flat, side="right") - 1
-        pieces, order = [], []
-        for w in np.unique(widths).tolist():
-            chosen = widths[block] == w
-            rows = read.rows(f"rows{w}")
-            if w < self.dim:
-                number = np.cumsum(widths == w) - 1
-                matrices = read.matrix(f"projections{w}").reshape(-1, w, self.dim)
-                rows = rows @ matrices[read.constant(number[block[chosen]])]
-            pieces.append(rows[:, 0])
-            order.append(np.flatnonzero(chosen))
-        return read.join(tuple(pieces), 0)[read.constant(np.argsort(np.concatenate(order)))]
+        """See :class:`~nestvec.tables.blocks.Blocks`."""
+        return self._blocks().compose(read, ids)
+
+    def _blocks(self) -> Blocks:
+        return Blocks(*self.blocks(), self.sizes.total, self.dim)
