@@ -29,6 +29,10 @@ def test_advice_table_and_picture(nestvec, clicks, tmp_path):
     tried = ("--methods", "hash,unified+int4", "--dim", "8", "--seeds", "1", "--epochs", "0.5")
     done = nestvec("tables", clicks, "--target", "clicked", "--budget", "8kB,3kB", "--to", tmp_path / "to", *tried)
     assert "recommended: " in done.stdout
+    assert "chosen by 300 validation rows, which tell an AUC to ± 0.0" in done.stdout
+    assert "  tags: lists of up to 2 of " in done.stderr
+    assert "  price: numbers, " in done.stderr
+    assert "  clicked: to be foretold, True counts as 1" in done.stderr
     assert "drop rare ids" in done.stdout
     assert "under 3.0 kB" in done.stdout
     table = FrozenTable.load(tmp_path / "to" / "ids.table")
@@ -49,6 +53,24 @@ def test_json_alone_on_standard_output(nestvec, clicks):
     assert figures["measured"][0]["method"] == "full"
     tried = {m["method"] for m in figures["measured"] + figures["dropped"]}
     assert tried == {"full", "hash", "low_dim", "drop rare ids"}
+
+
+QUICK = ("--budget", "8kB", "--seeds", "1", "--epochs", "0.05", "--methods", "hash")
+
+
+def test_what_is_left_out_is_told_and_what_cannot_be_learnt(nestvec, tmp_path):
+    path = tmp_path / "rows.jsonl"
+    rows = [json.dumps({"shop": "one", "bought": [1, 0, None][i % 3]}) for i in range(300)]
+    path.write_text("\n".join([*rows, "{broken"]))
+    done = nestvec("tables", path, "--target", "bought", *QUICK)
+    assert "skipped 1: broken JSON" in done.stderr
+    assert "100 rows without bought left out" in done.stderr
+    assert "200 rows, 1 column" in done.stderr
+    assert "no better than chance" in done.stdout
+    assert "which fits" in done.stdout
+    path.write_text("[1]\n")
+    done = nestvec("tables", path, "--target", "bought", *QUICK, expect=3)
+    assert "must have a row that can be read, got 1 broken row." in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,8 @@ _BINS = 32
 """Cuts of a number: its rank in 32 steps is what a small model can use of it."""
 _MOST_VALUES = 10
 """Values of a list that are read; the others are passed over."""
+_REPEATED = 0.5
+"""Whole numbers of which so few come often enough to be values are cut like those with fractions."""
 _LISTS = 0.2
 """A column of strings is one of lists if so many of them hold the separator."""
 
@@ -47,6 +49,16 @@ class Column:
     def rows(self) -> int:
         """Ids."""
         return FIRST + (len(self.cuts) + 1 if self.cuts else len(self.keys))
+
+    @property
+    def kind(self) -> str:
+        """What it was taken for, in a few words."""
+        values = f"{len(self.keys):,} value" + ("" if len(self.keys) == 1 else "s")
+        if self.cuts:
+            return f"numbers, {len(self.cuts) + 1} steps"
+        if not self.keys:
+            return "no value comes often enough"
+        return f"lists of up to {self.slots} of {values}" if self.slots > 1 else values
 
     def encode(self, value: JSON, separator: str) -> list[int]:
         """``slots`` ids inside the field; -1 fills up a list."""
@@ -123,9 +135,10 @@ def fit_columns(
 ) -> Columns:  # fmt: skip
     """Look at ``rows`` and decide what each column is.
 
-    A column of numbers with fractions is cut at its quantiles; any other is a vocabulary of its values as text,
-    those of fewer than ``min_count`` rows left out, which teaches the row of unseen values. ``1`` and ``"1"`` are
-    one value; NaN, null and the empty string are none. Lists, and strings with the separator in them, have several.
+    A column of numbers is cut at its quantiles if some have fractions, or if most of its rows have a number that
+    comes fewer than ``min_count`` times; any other is a vocabulary of its values as text, those of fewer rows left
+    out, which teaches the row of unseen values. ``1`` and ``"1"`` are one value; NaN, null and the empty string are
+    none. Lists, and strings with the separator in them, have several.
 
     Args:
         rows: for training only, so that the vocabulary knows nothing of the others.
@@ -136,7 +149,8 @@ def fit_columns(
         separator: in strings that are lists; empty for none.
 
     Raises:
-        InputError: no such column, no rows, one label only or more than two, or no column is left.
+        InputError: no such column, no rows, one label only or more than two, a numeric column without numbers, or no
+            column is left.
     """
     names = list(dict.fromkeys(name for row in rows for name in row))
     wanted = {"target": [target], "numeric": list(numeric or ()), "drop": list(drop)}
@@ -150,7 +164,7 @@ def fit_columns(
         if name == target or name in wanted["drop"]:
             continue
         values = [row.get(name) for row in rows]
-        cut = name in wanted["numeric"] if numeric is not None else _is_number(values)
+        cut = name in wanted["numeric"] if numeric is not None else _is_number(values, min_count)
         fields.append(_cut(name, values) if cut else _vocabulary(name, values, min_count, separator))
     if not fields:
         raise InputError(f"there must be a column beside {target!r} to learn from, got none.")
@@ -191,22 +205,26 @@ def _positive(rows: Sequence[Row], target: str) -> str:
     if len(found) != 2:
         some = ", ".join(repr(value) for value, _ in found.most_common(5)) or "none"
         raise InputError(
-            f"target {target!r} must have two different values, got {len(found)} in {len(rows)} rows ({some})."
+            f"target {target!r} must have two different values, got {len(found)} in {len(rows)} rows to learn from "
+            f"({some})."
         )
     return max(found, key=lambda key: (as_number(key) is not None, as_number(key) or 0.0, key))
 
 
-def _is_number(values: Sequence[JSON]) -> bool:
-    given = [value for value in values if value is not None]
-    return bool(given) and all(isinstance(v, int | float) for v in given) and any(
-        isinstance(v, float) and not v.is_integer() for v in given
-    )  # fmt: skip
+def _is_number(values: Sequence[JSON], min_count: int) -> bool:
+    # a missing whole number makes floats of all the others, in Parquet too: that NaN is no fraction
+    given = [v for v in values if v is not None and not (isinstance(v, float) and math.isnan(v))]
+    if not given or not all(isinstance(v, int | float) for v in given):
+        return False
+    if any(isinstance(v, float) and not v.is_integer() for v in given):
+        return True
+    return sum(count for count in Counter(given).values() if count >= min_count) < _REPEATED * len(given)
 
 
 def _cut(name: str, values: Sequence[JSON]) -> Column:
     numbers: Array = np.array([n for value in values if (n := as_number(value)) is not None])
     if not len(numbers):
-        return Column(name)
+        raise InputError(f"a numeric column must have numbers, got none in the {len(values)} rows of {name!r}.")
     cuts = np.unique(np.quantile(numbers, np.arange(1, _BINS) / _BINS))
     return Column(name, cuts=tuple(cuts.tolist()))
 

@@ -54,7 +54,6 @@ def tables(
     budgets = [as_bytes(text) for text in names_in(budget)]
     if not budgets:
         raise typer.BadParameter("--budget takes sizes with commas between, such as 5MB,500kB.")
-    from nestvec.inputs import cells
     from nestvec.training.columns import fit_columns
     from nestvec.training.ctr import CTRSettings
     from nestvec.training.ctr_models import MODELS
@@ -63,7 +62,7 @@ def tables(
     if model not in MODELS:
         raise typer.BadParameter(f"--model takes {' or '.join(MODELS)}, got {model!r}.")
     out = Output(as_json=json, quiet=quiet)
-    found = list(itertools.islice(cells(data), rows))
+    found = labelled(data, target, rows, out)
     import numpy as np
 
     known = {name for row in found for name in row}
@@ -72,6 +71,9 @@ def tables(
     parts = [[found[i] for i in sorted(piece)] for piece in np.split(order, cuts)]
     columns = fit_columns(parts[0], target, numeric=names_in(numeric) or None, drop=names_in(drop))
     out.note(f"{several(len(found), 'row')}, {several(len(known) - 1, 'column')}; {sum(columns.rows):,} ids")
+    for column in columns.fields:
+        out.note(f"  {column.name}: {column.kind}")
+    out.note(f"  {target}: to be foretold, {columns.positive} counts as 1")
     train, valid, test = (both_labels(columns, part) for part in parts)
     settings = CTRSettings(model=model, epochs=epochs)
     advice = advise(
@@ -83,12 +85,36 @@ def tables(
         "chosen": {str(b): m.name for b, m in advice.chosen.items()},
         "recommended": advice.recommended.to_json(),
         "infeasible": [{"budget": b, "method": name, "least": least} for b, name, least in advice.infeasible],
+        "doubt": round(advice.doubt, 5),
         "dropped": [{"budget": b, "method": name, "valid_auc": round(v, 5)} for b, name, v in advice.dropped],
     }
     if to is not None:
         _save(to, advice, columns, figures)
     out.json(figures)
-    _show(out, advice, to)
+    _show(out, advice, to, len(valid))
+
+
+def labelled(data: Path, target: str, most: int, out: Output) -> list[dict[str, JSON]]:
+    """The rows that have a value of ``target``; what was passed over is told.
+
+    Raises:
+        InputError: no row could be read; see also :func:`~nestvec.inputs.cells`.
+    """
+    from nestvec.inputs import ReadReport, cells
+    from nestvec.training.columns import as_key
+
+    read = ReadReport()
+    rows = list(itertools.islice(cells(data, report=read), most))
+    for line in read.lines()[1:]:
+        out.note(line)
+    if not rows:
+        raise InputError(f"{data} must have a row that can be read, got {several(read.lost, 'broken row')}.")
+    if not any(target in row for row in rows):
+        return rows  # that there is no such column is for others to say, with the names there are
+    kept = [row for row in rows if as_key(row.get(target))]
+    if len(kept) < len(rows):
+        out.note(f"{several(len(rows) - len(kept), 'row')} without {target} left out")
+    return kept
 
 
 def as_bytes(text: str) -> int:
@@ -123,7 +149,7 @@ def both_labels(columns: Columns, rows: list[dict[str, JSON]]):  # type: ignore[
     return examples
 
 
-def _show(out: Output, advice: Advice, to: Path | None) -> None:
+def _show(out: Output, advice: Advice, to: Path | None, judges: int) -> None:
     front = {id(m) for m in advice.front()}
     widest = max(len(m.name) for m in advice.measured)
     head = f"{'method':{widest}}  {'bytes':>9}  {'AUC':>6}  {'± 95 %':>7}  {'train rows/s':>12}  {'lookups/s':>10}"
@@ -141,7 +167,11 @@ def _show(out: Output, advice: Advice, to: Path | None) -> None:
         out.line(f"under {size(budget)}: {m.name}")
     m = advice.recommended
     full = advice.measured[0]
-    out.line(strong(f"recommended: {m.name} in {size(m.bytes)}"), f", AUC {m.auc - full.auc:+.4f} against a full table")
+    against = ", which fits" if m is full else f", AUC {m.auc - full.auc:+.4f} against a full table"
+    out.line(strong(f"recommended: {m.name} in {size(m.bytes)}"), against)
+    if full.auc - advice.doubt <= 0.5:
+        out.line("Even a full table is no better than chance here: these columns do not tell the target.")
+    out.line(faint(f"chosen by {several(judges, 'validation row')}, which tell an AUC to ± {advice.doubt:.4f}"))
     if to is not None:
         picture = ", pareto.png" if (to / "pareto.png").exists() else ""
         out.line(f"{to}: ids.table, columns.json, figures.json{picture}")
@@ -175,19 +205,29 @@ def draw(advice: Advice, path: Path) -> None:
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
+        from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
     except ImportError as cause:
         raise MissingExtraError("the picture", "plot") from cause
     figure = Figure(figsize=(8, 5), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     for m in advice.measured:
-        axes.errorbar(m.bytes, m.auc, yerr=0 if math.isinf(m.margin) else m.margin, fmt="o", color="0.5", ms=4, lw=1)
+        margin = 0 if math.isinf(m.margin) else m.margin
+        axes.errorbar(m.bytes, m.auc, yerr=margin, fmt="o", color="0.5", ecolor="0.85", ms=4, lw=1)
     front = advice.front()
-    for number, m in enumerate([*front, *(m for m in advice.measured[:1] if m not in front)]):
+    named = [*front, *(m for m in (advice.measured[0], advice.recommended) if m not in front)]
+    for number, m in enumerate(sorted(named, key=lambda m: m.bytes)):
         at = (4, 6 if number % 2 else -12)  # neighbours on the front are named above and below it
         axes.annotate(m.name, (m.bytes, m.auc), xytext=at, textcoords="offset points", fontsize=8)
     axes.plot([m.bytes for m in front], [m.auc for m in front], color="tab:blue", lw=1.2, label="front")
-    axes.plot(advice.recommended.bytes, advice.recommended.auc, "o", color="tab:red", label="recommended")
-    axes.set(xscale="log", xlabel="bytes of the table", ylabel="AUC on test rows")
+    best = advice.recommended
+    axes.plot(best.bytes, best.auc, "o", color="tab:red", label="recommended", zorder=4)
+    aucs = [m.auc for m in advice.measured]
+    room = 0.08 * (max(aucs) - min(aucs)) or 0.001  # wide intervals of two or three seeds may leave the picture
+    axes.set(xscale="log", xlabel="size of the table", ylabel="AUC on test rows")
+    axes.set_ylim(min(aucs) - room, max(aucs) + room)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: size(round(value))))
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.legend(loc="lower right")
     figure.savefig(path, dpi=120)
