@@ -13,17 +13,27 @@ from nestvec.core.errors import CorruptError, FormatError, InputError, ShapeErro
 from nestvec.tables import METHODS, FrozenTable, RowWiseAdagrad, Table, fit_spec, stored_bytes  # noqa: E402
 from nestvec.tables.method import Knob, Method, Reading  # noqa: E402
 from nestvec.tables.module import TensorReading  # noqa: E402
+from nestvec.tables.rows import FloatRows, MaskedRows  # noqa: E402
 
 ROWS, DIM, BYTES = (700, 3, 90), 8, 9_000
 TOTAL = sum(ROWS)
 # relative root mean square: steps of a row's range / sqrt(12), for a product of two such parts; ALPT and DPQ train
 # codes
 LOOSE = {"float16": 1e-3, "int8": 1e-2, "int4": 0.13, "int2": 0.6, "alpt8": 2e-3, "alpt4": 2e-3, "dpq4": 2e-3}
-# what has no knob, or a network, or rows of which little is kept until something is found
-NEED_MORE = {"full": 60_000, "deep_hash": 60_000, "sparse": 25_000, "leading": 20_000}
+# what has no knob, or a network, or a book of words, or rows of which little is kept until something is found
+NEED_MORE = {
+    "full": 60_000, "deep_hash": 60_000, "sparse": 25_000, "leading": 20_000, "mgqe": 20_000,
+    "multi_hash_features": 20_000,
+}  # fmt: skip
 
 methods = pytest.mark.parametrize("name", list(METHODS))
-codecs = pytest.mark.parametrize("codec", list(LOOSE))
+
+
+def methods_and(*codecs):
+    """Every pair that there is: what moves rows about while it learns has no codec that is trained."""
+    trained = ("alpt", "dpq")
+    pairs = [(n, c) for c in codecs for n in METHODS if not (c.startswith(trained) and hasattr(METHODS[n], "adapt"))]
+    return pytest.mark.parametrize(("name", "codec"), pairs)
 
 
 def spec_of(name, codec="float32", **changes):
@@ -52,8 +62,7 @@ def test_is_a_method(name):
         assert 0 <= at.min() <= at.max() < spec.compressor.parts()[part].rows
 
 
-@methods
-@pytest.mark.parametrize("codec", ["float32", "int4", "dpq4"])
+@methods_and("float32", "int4", "dpq4")
 def test_bytes_are_as_promised(name, codec, tmp_path):
     spec = spec_of(name, codec)
     path = tmp_path / "ids.table"
@@ -62,8 +71,7 @@ def test_bytes_are_as_promised(name, codec, tmp_path):
     assert path.stat().st_size == stored_bytes(spec) == FrozenTable.load(path).nbytes <= budget
 
 
-@methods
-@pytest.mark.parametrize("codec", ["float32", "int8", "alpt4", "dpq4"])
+@methods_and("float32", "int8", "alpt4", "dpq4")
 def test_what_is_saved_is_loaded_bit_for_bit(name, codec, tmp_path):
     frozen = Table(spec_of(name, codec)).freeze()
     frozen.save(tmp_path / "ids.table")
@@ -81,8 +89,7 @@ def test_training_and_serving_give_the_same_rows(name):
     assert np.abs(table(ids).detach().numpy() - table.freeze().rows(ids.numpy())).max() < 1e-6
 
 
-@methods
-@codecs
+@methods_and(*LOOSE)
 def test_a_codec_stays_near(name, codec):
     table = Table(spec_of(name, codec)).eval()
     ids = torch.arange(TOTAL)
@@ -156,7 +163,12 @@ def test_gradients_are_those_of_the_formula(name):
     target = torch.randn(9, DIM, generator=torch.Generator().manual_seed(1))
     (table(ids) * target).sum().backward()
     rng = np.random.default_rng(2)
-    learning = [part for part in table.held.values() if part.weight.grad is not None]
+    # of rows that are spelt the gradient is that of the query, not of the word that is read: tests/tables/test_words.py
+    learning = [
+        part
+        for part in table.held.values()
+        if isinstance(part, FloatRows | MaskedRows) and part.weight.grad is not None
+    ]
     assert learning
     for part in learning:
         assert part.weight.requires_grad
@@ -195,8 +207,7 @@ def test_only_used_rows_change(name):
     assert changed
 
 
-@methods
-@pytest.mark.parametrize("codec", ["float32", "alpt8", "dpq4"])
+@methods_and("float32", "alpt8", "dpq4")
 def test_it_learns_rows_that_can_be_learnt(name, codec):
     """Two groups of ids, one wanted at +1 and one at -1: the error must fall well below that of zeros."""
     table = Table(spec_of(name, codec)).train()

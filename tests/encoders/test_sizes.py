@@ -238,7 +238,7 @@ def test_the_list_of_sizes(small):
     rows = sizes(load(small.folder, precision="float32", ladder=ladder), repeats=0, only=("d8", "L1-d4-b1", "L2"))
     assert [(str(row.size), row.made, row.vector_bytes) for row in rows] == [
         ("d8", "closed", 32),
-        ("L1-d4-b1", "distilled", 1),
+        ("L1-d4-b1", "cut", 1),
         ("full", "model", 128),
     ]
     assert {row.speed for row in rows} == {None}

@@ -17,7 +17,7 @@ fields = st.lists(st.integers(1, 200_000), min_size=1, max_size=6)
        dim=st.sampled_from([1, 4, 8, 16]), budget=st.integers(100, 5_000_000))  # fmt: skip
 @settings(max_examples=60)
 def test_never_over_and_says_how_small_it_can_be(name, codec, rows, dim, budget):
-    if name in ("unified", "subspace") and dim < 4:
+    if name in ("unified", "subspace", "cce") and dim < 4:
         dim = 4
     least = least_bytes(name + codec, rows, dim)
     if least > budget:

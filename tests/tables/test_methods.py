@@ -11,7 +11,7 @@ from nestvec.tables import METHODS, RowWiseAdagrad, Table, fit_spec, make_spec  
 from nestvec.tables.adagrad import RowWiseAdagrad as Same  # noqa: E402
 from nestvec.tables.alpt import LowPrecisionRows  # noqa: E402
 from nestvec.tables.dpq import ProductRows  # noqa: E402
-from nestvec.tables.method import Sizes  # noqa: E402
+from nestvec.tables.method import Part, Sizes  # noqa: E402
 from nestvec.tables.methods.bloom import Bloom  # noqa: E402
 from nestvec.tables.methods.deep_hash import DeepHash  # noqa: E402
 from nestvec.tables.methods.full import Full  # noqa: E402
@@ -26,6 +26,7 @@ from nestvec.tables.methods.robe import ROBE  # noqa: E402
 from nestvec.tables.methods.subspace import Subspace  # noqa: E402
 from nestvec.tables.methods.tensor_train import TensorTrain  # noqa: E402
 from nestvec.tables.methods.unified import Unified  # noqa: E402
+from nestvec.tables.packing import Floats  # noqa: E402
 from nestvec.tables.product import Product  # noqa: E402
 from nestvec.tables.rows import FloatRows  # noqa: E402
 
@@ -229,6 +230,15 @@ def test_adagrad_against_its_formula_sparse_and_dense():
     assert (made[1][[0, 2, 3, 5]] == start[[0, 2, 3, 5]]).all()
 
 
+def test_adagrad_of_lone_numbers_is_adagrad():
+    p = torch.nn.Parameter(torch.tensor([[1.0], [2.0], [3.0]]))
+    optimiser = RowWiseAdagrad([p], lr=0.1)
+    for _ in range(2):
+        p.grad = torch.tensor([[0.5], [0.0], [-2.0]])
+        optimiser.step()
+    assert torch.allclose(p.detach()[:, 0], torch.tensor([1 - 0.1 - 0.1 / 2**0.5, 2, 3 + 0.1 + 0.1 / 2**0.5]))
+
+
 def test_large_parts_have_sparse_gradients_and_small_ones_dense():
     t = Table(make_spec("full", (20_000,), 8))
     t(torch.tensor([3])).sum().backward()
@@ -246,6 +256,46 @@ def test_alpt_rounds_without_bias_and_touches_used_rows_only():
     assert (rows.codes[1] != before[1]).any()
     assert (rows.codes[[0, 2, 3]] == before[[0, 2, 3]]).all()
     assert not list(rows.parameters())  # nothing is kept as floats
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_alpt_reads_the_upper_bits_of_what_it_trains(bits):
+    values = np.random.default_rng(0).standard_normal((50, 64)).astype(np.float32)
+    rows = LowPrecisionRows(values, bits=bits, seed=0).eval()
+    at = torch.arange(50)[:, None]
+    read = rows(at)[:, 0].numpy()
+    assert max(len(np.unique(row)) for row in read) <= 2**bits
+    # the error is known for a normal distribution (Max 1960, table 2); rounding at random doubles that of 8 bits
+    assert np.square(read - values).mean() == pytest.approx({2: 0.119, 4: 0.0115, 8: 0.00016}[bits], rel=0.3)
+    served = rows.packed(f"alpt{bits}")
+    assert np.abs(served.take(np.arange(50)) - read).max() < 2e-3
+    again = LowPrecisionRows(values * 0, bits=bits, seed=1).eval()
+    again.restore(served)
+    assert np.abs(again(at)[:, 0].numpy() - read).max() < 2e-3
+    again.restore(Floats(values))  # of another codec: quantised anew
+    assert np.square(again(at)[:, 0].numpy() - values).mean() < 0.2
+
+
+def test_two_bits_learn_what_rounding_to_them_would_lose():
+    """Steps far smaller than the distance of two levels must add up: every row ends near what it is drawn to."""
+    wanted = torch.tensor([0.1, 0.3, -0.1, -0.3]).repeat(20, 4)
+    rows = LowPrecisionRows(np.random.default_rng(0).uniform(-0.05, 0.05, (20, 16)).astype(np.float32), bits=2, seed=0)
+    rows.train()
+    for _ in range(200):
+        (rows(torch.arange(20)[:, None])[:, 0] - wanted).square().sum().backward()
+        rows.after_step(lr=0.05)
+    found = rows.eval()(torch.arange(20)[:, None])[:, 0]
+    assert (found - wanted).square().mean() < 0.1 * wanted.square().mean()
+
+
+def test_rows_of_one_number_have_the_gradient_of_an_index():
+    at = torch.tensor([[3, 1, 3], [0, 3, 2]])
+    part = Part(5, 1)
+    rows = FloatRows(np.arange(5, dtype=np.float32)[:, None], part)
+    found = rows(at)
+    assert (found[:, :, 0] == at).all()
+    (found[:, :, 0] * torch.tensor([[1.0, 10, 100], [1000, 10_000, 100_000]])).sum().backward()
+    assert rows.weight.grad[:, 0].tolist() == [1000, 10, 100_000, 10_101, 0]
 
 
 def test_dpq_serves_the_pieces_that_training_chose():

@@ -6,7 +6,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from nestvec.core.errors import InputError, UnknownNameError  # noqa: E402
-from nestvec.tables import Table, make_spec, stored_bytes  # noqa: E402
+from nestvec.tables import Table, fit_spec, make_spec, stored_bytes  # noqa: E402
 from nestvec.training.columns import FIRST, NULL, UNSEEN, Columns, as_key, as_keys, fit_columns  # noqa: E402
 from nestvec.training.ctr import CTRSettings, train_ctr  # noqa: E402
 from nestvec.training.ctr_data import Examples, auc, auc_margin  # noqa: E402
@@ -112,6 +112,17 @@ def test_training_learns_and_is_repeatable(parts):
     assert train_ctr(spec, parts, settings=settings, seed=6).auc != one.auc
     stopped = train_ctr(spec, parts, settings=settings, seed=5, stop=lambda: True)
     assert stopped.auc < one.auc
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_table_that_is_larger_at_first_is_judged_as_it_is_served(parts, stopped):
+    full = stored_bytes(make_spec("full", parts[0].rows, 8))
+    spec = fit_spec("dedup", parts[0].rows, 8, full // 2)
+    run = train_ctr(spec, parts, settings=CTRSettings(epochs=1.0, batch=256), seed=0, stop=lambda: stopped)
+    assert run.table.nbytes <= full // 2
+    pointers = run.table.indexes["pointers"]
+    assert (pointers != spec.compressor.first_indexes()["pointers"]).any()  # compared, also where it was stopped early
+    assert run.auc > (0.5 if stopped else 0.62)
 
 
 def test_advice_is_measured_and_fits(parts):

@@ -51,8 +51,9 @@ def test_training_after_pruning_beats_pruning_after_training(hard):
     kept = sum(train.rows) * DIM // 10
     model = CTRModel(Table(make_spec("full", train.rows, DIM)), train.spans)
     steps = ctr._Steps(model, settings)
-    for at in ctr._batches(len(train), settings, 0):
-        steps.step(*ctr._tensors(train, at))
+    batches = ctr._batches(len(train), settings, 0)
+    for number, at in enumerate(batches, 1):
+        steps.step(*ctr._tensors(train, at), number=number, of=len(batches))
     whole = auc(ctr._logits(model, test.ids), test.labels)
     pruned = Table(make_spec("sparse", train.rows, DIM, kept=kept))
     values = model.table.held["rows"].weight.detach().numpy()

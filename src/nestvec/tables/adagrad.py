@@ -55,5 +55,8 @@ class RowWiseAdagrad(torch.optim.Optimizer):  # type: ignore[misc]  # torch is n
             parameter.index_add_(0, at, values / (seen.sqrt() + eps).unsqueeze(1), alpha=-lr)
         else:
             shaped = gradient.view(len(total), -1)
-            total += shaped.square().mean(dim=1)
-            parameter.sub_((shaped / (total.sqrt() + eps).unsqueeze(1)).view_as(parameter), alpha=lr)
+            if shaped.shape[1] == 1:  # no mean to take, and it is slow over rows of one number
+                total.addcmul_(shaped[:, 0], shaped[:, 0])
+            else:
+                total += shaped.square().mean(dim=1)
+            parameter.view(len(total), -1).addcdiv_(shaped, total.sqrt().add_(eps).unsqueeze(1), value=-lr)

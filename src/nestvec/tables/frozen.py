@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from nestvec.core.errors import FormatError, InputError, ShapeError
 from nestvec.core.types import Array, Float32
+from nestvec.tables.adaptive import Indexes, adaptive, places
 from nestvec.tables.method import Ids, Method, Places
 from nestvec.tables.packing import Packed, Shapes, form_of, shapes
 from nestvec.tables.saving import file_bytes, read, write
@@ -22,6 +23,7 @@ _AT_ONCE = 1 << 13  # ids whose rows and places stay in a core's cache together
 _FORMAT = "nestvec-table-1"
 EXACT = "exact"
 """The part that holds the rows of exact fields."""
+_INDEX = "index"
 
 
 @dataclass(frozen=True)
@@ -72,10 +74,12 @@ class FrozenTable:
     Args:
         spec: what the table is.
         held: its parts, as they are stored.
+        indexes: integers of its index map, if that was learnt.
     """
 
     spec: TableSpec
     held: Mapping[str, Packed]
+    indexes: Indexes = field(default_factory=dict)
 
     def rows(self, ids: Array) -> Float32[np.ndarray, "*batch dim"]:
         """``[...]`` ids -> ``[..., dim]`` rows; zeros where the id is -1.
@@ -149,7 +153,8 @@ class FrozenTable:
             }
         except (KeyError, ValueError, TypeError) as cause:
             raise FormatError(f"{path} must describe its table: {cause}") from cause
-        table = cls(spec, held)
+        indexes = {n.partition(".")[2]: a for n, a in arrays.items() if n.partition(".")[0] == _INDEX}
+        table = cls(spec, held, indexes)
         table._check(path)
         return table
 
@@ -157,7 +162,8 @@ class FrozenTable:
         wanted = planned(self.spec)
         found = {name: value.shape for name, value in self._arrays().items()}
         for name, (_, shape) in wanted.items():
-            if name not in found or (len(shape) > 1 and found[name] != shape):
+            exact = len(shape) > 1 or name.startswith(f"{_INDEX}.")
+            if name not in found or (exact and found[name] != shape):
                 raise FormatError(f"{path} must have {name} of shape {shape}, got {found.get(name)}.")
 
     def _fill(self, flat: Array, out: Array) -> None:
@@ -180,10 +186,11 @@ class FrozenTable:
     def _composed(self, method: Method | None, ids: Ids) -> Any:
         if method is None or not len(ids):
             return np.zeros((len(ids), self.spec.dim), np.float32)
-        return method.compose(ArrayReading(self.held, method.locate(ids)), ids)
+        return method.compose(ArrayReading(self.held, places(method, ids, self.indexes)), ids)
 
     def _arrays(self) -> dict[str, Array]:
-        return {f"{part}.{name}": value for part, form in self.held.items() for name, value in form.arrays().items()}
+        parts = {f"{part}.{name}": value for part, form in self.held.items() for name, value in form.arrays().items()}
+        return parts | {f"{_INDEX}.{name}": value for name, value in self.indexes.items()}
 
     def _notes(self) -> dict[str, str]:
         return _notes(self.spec, {part: form.id for part, form in self.held.items()})
@@ -210,11 +217,14 @@ def planned(spec: TableSpec) -> Shapes:
         plan = shapes(spec.codec, spec.exact_rows, spec.dim, whole=False)
         found |= {f"{EXACT}.{name}": shape for name, shape in plan.items()}
     for part, what in ({} if spec.compressor is None else spec.compressor.parts()).items():
-        plan = shapes(spec.codec, what.rows, what.width, whole=what.whole)
+        spelt = None if what.words is None else what.words.shapes(what.rows, what.width)
+        plan = spelt or shapes(spec.codec, what.rows, what.width, whole=what.whole)
         if what.kept is not None:
             plan = pruned_shapes(spec.codec, what)
         found |= {f"{part}.{name}": shape for name, shape in plan.items()}
-    return found
+    learnt = adaptive(spec.compressor)
+    kept = {} if learnt is None else {name: index for name, index in learnt.indexes().items() if index.served}
+    return found | {f"{_INDEX}.{name}": (index.dtype, index.shape) for name, index in kept.items()}
 
 
 def stored_bytes(spec: TableSpec) -> int:
@@ -224,12 +234,12 @@ def stored_bytes(spec: TableSpec) -> int:
     """
     spec = replace(spec, search="") if spec.search else spec
     found = planned(spec)
-    parts = list(dict.fromkeys(name.partition(".")[0] for name in found))
+    parts = list(dict.fromkeys(name.partition(".")[0] for name in found if not name.startswith(f"{_INDEX}.")))
     forms = {part: _form(found, part) for part in parts}
     return file_bytes(found, _notes(spec, forms))
 
 
-_TELLING = {"books": "product@1", "columns": "csr@1", "places": "coo@1", "lengths": "leading@1"}
+_TELLING = {"books": "product@1", "words": "spelt@1", "columns": "csr@1", "places": "coo@1", "lengths": "leading@1"}
 """Arrays that one form alone has."""
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from nestvec.core.errors import InputError
 from nestvec.core.types import Array, Int64
+from nestvec.tables.words import Words
 
 Places = Mapping[str, Array]
 """For each part the rows that stand behind an id: ``[n, k]`` int64."""
@@ -35,6 +36,8 @@ class Part:
         trained: whether training changes it (a running average is kept, and not trained).
         kept: how many of its numbers are stored, with where they stand; None for all.
         leading: whether those are the beginnings of rows.
+        words: how its rows are spelt, if they are; no codec then touches them.
+        spare: further rows that are there while the table learns, and are not saved.
     """
 
     rows: int
@@ -45,6 +48,8 @@ class Part:
     trained: bool = True
     kept: int | None = None
     leading: bool = False
+    words: Words | None = None
+    spare: int = 0
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,8 +13,10 @@ from torch.nn import functional
 
 from nestvec.core.errors import InputError
 from nestvec.core.types import Array
+from nestvec.tables.adaptive import Adaptive, Learning, adaptive, places
 from nestvec.tables.frozen import EXACT, FrozenTable, check_bags, stored_bytes
 from nestvec.tables.method import Ids, Part, Places
+from nestvec.tables.packing import Packed
 from nestvec.tables.rows import FloatRows, Rows, make_rows
 from nestvec.tables.spec import TableSpec
 
@@ -86,6 +90,10 @@ class Table(nn.Module):  # type: ignore[misc]  # torch is not followed by mypy
         parts = dict({} if spec.compressor is None else spec.compressor.parts())
         if spec.exact_rows:
             parts[EXACT] = Part(spec.exact_rows, spec.dim)
+        self._learnt: Adaptive | None = adaptive(spec.compressor)
+        self._seen: list[tuple[Ids, Array]] = []
+        for name, index in ({} if self._learnt is None else self._learnt.first_indexes()).items():
+            self.register_buffer(f"index_{name}", torch.from_numpy(index))
         for number, (name, part) in enumerate(sorted(parts.items())):
             first = first_values(part, seed=spec.seed, number=number)
             self.held[name] = make_rows(spec.codec, first, part, seed=spec.seed + number)
@@ -131,15 +139,49 @@ class Table(nn.Module):  # type: ignore[misc]  # torch is not followed by mypy
         """Bytes of the file that :meth:`freeze` would save."""
         return stored_bytes(self.spec)
 
-    def after_step(self, *, lr: float) -> None:
-        """To be called after every step of the optimiser: parts that keep no floats take their own step here."""
+    @property
+    def settled(self) -> bool:
+        """Whether the table is what it will be served as. Some methods train a larger one first."""
+        return self._learnt is None or self._learnt.settled(self._indexes())
+
+    def settle(self) -> None:
+        """Become that now."""
+        if self._learnt is not None and not self.settled:
+            self._show(self._learnt.settle)
+
+    def after_step(self, *, lr: float, step: int = 0, of: int = 0) -> None:
+        """To be called after every step of the optimiser.
+
+        Parts that keep no floats take their own step here, and methods that learn their index map may change it.
+
+        Args:
+            lr: learning rate of the table.
+            step: which step this was, from 1.
+            of: how many there will be. Methods that change at some point of the training need to know; without it they
+                stay as they began.
+        """
         for part in self.held.values():
             part.after_step(lr=lr)
+        if self._learnt is not None:
+            seen, self._seen = tuple(self._seen), []
+            self._show(self._learnt.adapt, step=step, of=of, seen=seen)
 
     @torch.no_grad()  # type: ignore[untyped-decorator]  # torch is not followed by mypy
     def freeze(self) -> FrozenTable:
-        """The same table to be saved and served, its rows packed by the codec of the spec."""
-        return FrozenTable(self.spec, {name: _rows(part).packed(self.spec.codec) for name, part in self.held.items()})
+        """The same table to be saved and served, its rows packed by the codec of the spec.
+
+        A table that is not ``settled`` yet settles on the way; this one goes on as it is.
+        """
+        if self._learnt is None:
+            return FrozenTable(self.spec, self._packed())
+        if not self.settled:
+            other = copy.deepcopy(self)
+            other.settle()
+            made: FrozenTable = other.freeze()
+            return made
+        indexes = self._indexes()
+        kept = {name: index.dtype for name, index in self._learnt.indexes().items() if index.served}
+        return FrozenTable(self.spec, self._packed(), {n: indexes[n].astype(dtype) for n, dtype in kept.items()})
 
     @classmethod
     def thaw(cls, frozen: FrozenTable) -> Table:
@@ -147,7 +189,32 @@ class Table(nn.Module):  # type: ignore[misc]  # torch is not followed by mypy
         table = cls(frozen.spec)
         for name, part in table.held.items():
             _rows(part).restore(frozen.held[name])
+        for name, value in frozen.indexes.items():
+            table.get_buffer(f"index_{name}").copy_(torch.from_numpy(value.astype(np.int64)))
         return table
+
+    def _packed(self) -> dict[str, Packed]:
+        return {name: _rows(part).packed(self.spec.codec) for name, part in self.held.items()}
+
+    def _indexes(self) -> dict[str, Array]:
+        """As numpy arrays, on the CPU the buffers themselves."""
+        names = () if self._learnt is None else self._learnt.indexes()
+        return {name: self.get_buffer(f"index_{name}").cpu().numpy() for name in names}
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]  # torch is not followed by mypy
+    def _show(
+        self, what: Callable[[Learning], None], *, step: int = 0, of: int = 0, seen: tuple[tuple[Ids, Array], ...] = ()
+    ) -> None:
+        """Let a method see and rewrite what the table holds."""
+        held = {name: part.weight for name, part in self.held.items() if name != EXACT}
+        values = {name: weight.detach().cpu().numpy() for name, weight in held.items()}
+        indexes = self._indexes()
+        what(Learning(step, of, values, indexes, seen))
+        if any(weight.device.type != "cpu" for weight in held.values()):  # copies; on the CPU they are the same memory
+            for name, weight in held.items():
+                weight.copy_(torch.from_numpy(values[name]))
+            for name, index in indexes.items():
+                self.get_buffer(f"index_{name}").copy_(torch.from_numpy(index))
 
     def _made(self, flat: Array) -> Tensor:
         small, rest, exact = self.spec.route(flat)
@@ -166,14 +233,16 @@ class Table(nn.Module):  # type: ignore[misc]  # torch is not followed by mypy
         method = self.spec.compressor
         if method is None or not len(ids):
             return torch.zeros(len(ids), self.spec.dim)
-        places = method.locate(ids)
-        made: Tensor = method.compose(TensorReading(self.held, places, training=self.training), ids)
+        found = places(method, ids, self._indexes())
+        made: Tensor = method.compose(TensorReading(self.held, found, training=self.training), ids)
+        if self._learnt is not None and self._learnt.watches and self.training and made.requires_grad:
+            made.register_hook(lambda slope: self._seen.append((ids, slope.norm(dim=1).cpu().numpy())))
         return made
 
 
 def first_values(part: Part, *, seed: int, number: int) -> Array:
-    """``[rows, width]`` float32, uniform in ``mean ± spread``, the same in every process."""
-    draw = np.random.default_rng((seed, number, 7)).random((part.rows, part.width), np.float32)
+    """``[rows + spare, width]`` float32, uniform in ``mean ± spread``, the same in every process."""
+    draw = np.random.default_rng((seed, number, 7)).random((part.rows + part.spare, part.width), np.float32)
     draw *= np.float32(2 * part.spread)
     draw += np.float32(part.mean - part.spread)
     return draw

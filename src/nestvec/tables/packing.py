@@ -111,6 +111,10 @@ class RowCodes:
         rows *= self.unit
         return rows
 
+    def numbers(self) -> Array:
+        """``[n, w]`` uint8: what :meth:`of` packed."""
+        return unpack(self.codes, int(self.shape[0]), int(self.shape[1]))
+
     def arrays(self) -> dict[str, Array]:
         """``codes``, ``scale``, ``low``, ``shape``, ``unit``."""
         return {name: getattr(self, name) for name in ("codes", "scale", "low", "shape", "unit")}
@@ -149,6 +153,7 @@ FORMS = Catalog(
         ("csr@1", "sparse:CSR"),
         ("coo@1", "sparse:COO"),
         ("leading@1", "sparse:Leading"),
+        ("spelt@1", "words:Spelt"),
     ),
 )
 """Ways of keeping rows, by the versioned name that a saved table carries."""

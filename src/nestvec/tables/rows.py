@@ -57,7 +57,7 @@ class FloatRows(nn.Module):  # type: ignore[misc]  # torch is not followed by my
     def __init__(self, values: Array, part: Part) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.from_numpy(values), requires_grad=part.trained)
-        self.whole = part.whole
+        self.whole, self.served = part.whole, part.rows
         self.sparse = not part.whole and values.size > (_DENSE_BELOW if values.shape[1] > 1 else _DENSE_NUMBERS)
 
     @property
@@ -67,17 +67,21 @@ class FloatRows(nn.Module):  # type: ignore[misc]  # torch is not followed by my
 
     def forward(self, at: Tensor) -> Tensor:
         """``[n, k]`` positions -> ``[n, k, w]``; the gradient is sparse for large parts."""
-        rows: Tensor = functional.embedding(at.to(self.weight.device), self.weight, sparse=self.sparse)
+        at = at.to(self.weight.device)
+        if self.weight.shape[1] == 1 and not self.sparse:  # the gradient of an embedding is slow for lone numbers
+            lone: Tensor = self.weight.view(-1).index_select(0, at.reshape(-1)).view(*at.shape, 1)
+            return lone
+        rows: Tensor = functional.embedding(at, self.weight, sparse=self.sparse)
         return rows
 
     def packed(self, codec: str) -> Packed:
         """Quantised now, if the codec asks for it."""
-        return packed(codec, self.weight.detach().cpu().numpy(), whole=self.whole)
+        return packed(codec, self.weight.detach()[: self.served].cpu().numpy(), whole=self.whole)
 
     @torch.no_grad()  # type: ignore[untyped-decorator]  # torch is not followed by mypy
     def restore(self, form: Packed) -> None:
-        """Copy the rows."""
-        self.weight.copy_(torch.from_numpy(form.take(np.arange(self.count, dtype=np.int64))))
+        """Copy the rows that are served."""
+        self.weight[: self.served].copy_(torch.from_numpy(form.take(np.arange(self.served, dtype=np.int64))))
 
     def after_step(self, *, lr: float) -> None:
         """Floats need nothing: the optimiser has them."""
@@ -87,6 +91,10 @@ def make_rows(codec: str, values: Array, part: Part, *, seed: int) -> Any:
     """The kind of rows that ``codec`` is trained with."""
     if part.kept is not None:
         return MaskedRows(values, part)
+    if part.words is not None:
+        from nestvec.tables.word_rows import WordRows
+
+        return WordRows(values, part.words, seed=seed)
     if part.whole or not is_small(codec, part.rows, part.width):
         return FloatRows(values, part)
     if codec.startswith("alpt"):

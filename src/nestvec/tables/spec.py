@@ -14,6 +14,7 @@ import numpy as np
 from nestvec.core.catalog import Catalog
 from nestvec.core.errors import InputError, UnknownNameError
 from nestvec.core.types import Array, Bool, Int64
+from nestvec.tables.adaptive import Adaptive
 from nestvec.tables.method import Ids, Method, Sizes, at_least
 
 METHODS = Catalog(
@@ -36,6 +37,12 @@ METHODS = Catalog(
         ("robe@1", "methods.robe:ROBE"),
         ("tensor_train@1", "methods.tensor_train:TensorTrain"),
         ("deep_hash@1", "methods.deep_hash:DeepHash"),
+        ("mgqe@1", "methods.mgqe:MGQE"),
+        ("lr2vq@1", "methods.lr2vq:LR2VQ"),
+        ("dedup@1", "methods.dedup:Dedup"),
+        ("cafe@1", "methods.cafe:CAFE"),
+        ("cce@1", "methods.cce:CCE"),
+        ("multi_hash_features@1", "methods.multi_hash_features:MultiHashFeatures"),
     ),
 )
 """Index maps with their composers, by versioned name."""
@@ -123,6 +130,11 @@ class TableSpec:
             if ends != self.method.partition("@")[0]:
                 raise InputError(f"a search of {self.search} must end in {ends}, got method {self.method}.")
         self.compressor  # an unknown name or setting is told now, not at the first lookup  # noqa: B018
+        if self.codec.startswith(("alpt", "dpq")) and isinstance(self.compressor, Adaptive):
+            raise InputError(
+                f"{self.method} moves rows about while it learns, so its codec must be one that packs afterwards "
+                f"(float16, int8, int4, int2), got {self.codec}."
+            )
 
     @cached_property
     def sizes(self) -> Sizes:

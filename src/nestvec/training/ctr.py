@@ -97,9 +97,13 @@ def train_ctr(
     ids, labels = torch.from_numpy(train.ids), torch.from_numpy(train.labels)
     for number, at in enumerate(batches, 1):
         start = time.perf_counter()
-        taken.step(ids[at], labels[at])
+        taken.step(ids[at], labels[at], number=number, of=len(batches))
         seconds += time.perf_counter() - start
         if number % look and number < len(batches):
+            continue
+        if not model.table.settled:  # larger than it will be served: nothing to choose by yet
+            if stop():
+                break
             continue
         score = auc(_logits(model, valid.ids), valid.labels)
         waited = 0 if score > best else waited + 1
@@ -107,9 +111,10 @@ def train_ctr(
             best, state = score, copy.deepcopy(model.state_dict())
         if waited >= settings.patience or stop():
             break
-    model.load_state_dict(state)
+    if math.isfinite(best):
+        model.load_state_dict(state)
     served = model.table.freeze()
-    if not spec.codec.startswith(("float32", "alpt", "dpq")):  # those are read as they are served already
+    if not (model.table.settled and spec.codec.startswith(("float32", "alpt", "dpq"))):  # those are as they are served
         model.table = Table.thaw(served)
     model.eval()
     logits = _logits(model, test.ids)
@@ -130,8 +135,8 @@ def _model(
     search = Search(spec, steps=len(batches))
     model = CTRModel(search.table, train.spans, kind=settings.model, seed=spec.seed)
     taken, rng = _Steps(model, settings), np.random.default_rng((spec.seed, 19))
-    for at in batches:
-        taken.step(*_tensors(train, at), penalty=search.penalty)
+    for number, at in enumerate(batches, 1):
+        taken.step(*_tensors(train, at), number=number, of=len(batches), penalty=search.penalty)
         if search.choosing:
             some = rng.integers(0, len(valid), settings.batch)
             taken.slopes(*_tensors(valid, some), penalty=search.penalty)
@@ -162,11 +167,13 @@ class _Steps:
         if rows:
             self.optimisers.append(RowWiseAdagrad(rows, lr=settings.table_lr))
 
-    def step(self, ids: Tensor, labels: Tensor, *, penalty: Callable[[], Tensor | float] = float) -> None:
+    def step(
+        self, ids: Tensor, labels: Tensor, *, number: int, of: int, penalty: Callable[[], Tensor | float] = float
+    ) -> None:
         self.slopes(ids, labels, penalty=penalty)
         for optimiser in self.optimisers:
             optimiser.step()
-        self.model.table.after_step(lr=self.lr)
+        self.model.table.after_step(lr=self.lr, step=number, of=of)
 
     def slopes(self, ids: Tensor, labels: Tensor, *, penalty: Callable[[], Tensor | float] = float) -> None:
         self.model.train()

@@ -18,6 +18,7 @@ from nestvec.training.ctr_data import Examples, auc_margin
 
 CANDIDATES = (
     "int8", "int4", "alpt4", "dpq", "low_dim", "low_dim+int8", "mixed_dim", "adapt_hot_cold", "adapt_hot_cold+int4",
+    "alpt2", "mgqe", "lr2vq", "cafe", "cce", "dedup",
     "hash", "unified", "unified+int4", "quotient_remainder", "quotient_remainder+int4", "hash_embedding", "memcom",
     "robe", "bloom", "tensor_train", "auto_dim", "dnis", "opt_embed", "pep", "deeplight",
 )  # fmt: skip

@@ -72,4 +72,5 @@ class ROBE:
     def _signs(self, ids: Ids) -> Array:
         size, first = self.block or self.dim, self.seed + self._blocks()
         each = [signs(ids.flat, salt=first + b) for b in range(self._blocks())]
-        return np.repeat(np.stack(each, axis=1), size, axis=1)[:, : self.dim]
+        found = np.stack(each, axis=1)
+        return found if len(each) == 1 else np.repeat(found, size, axis=1)[:, : self.dim]  # one is for the whole row
