@@ -19,6 +19,7 @@ CODECS = Catalog(
         ("int4@1", "int4:ScalarInt4"),
         ("sign@1", "sign:Sign"),
         ("rabitq@1", "rabitq:RaBitQ"),
+        ("residual@1", "residual:Residual"),
         ("pq@1", "pq:PQ"),
         ("opq@1", "opq:OPQ"),
         ("bebr@1", "bebr:BEBR"),

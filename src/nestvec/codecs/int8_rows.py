@@ -10,8 +10,9 @@ import numpy as np
 
 from nestvec.core.arrays import as_matrix
 from nestvec.core.portable import from_arrays, to_arrays
-from nestvec.core.types import Array, ArrayLike, Float32, Matrix, Shaped
+from nestvec.core.types import Array, ArrayLike, Float32, Int64, Matrix, Shaped
 from nestvec.kernels.blocks import as_codes, scores_by_decoding
+from nestvec.kernels.maxsim_codes import best_int8
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +69,14 @@ class RowInt8:
         found = scores_by_decoding(queries, whole, lambda some: some.view(np.int8).astype(np.float32), dim=self.dim)
         found *= self._scales(codes).T
         return found
+
+    def maxima(
+        self, query: Float32[np.ndarray, "q d"], codes: Array, offsets: Int64[np.ndarray, " n1"]
+    ) -> Float32[np.ndarray, "n q"]:
+        """The best of :meth:`scores` for each query token within each item; see :mod:`nestvec.kernels.maxsim_codes`."""
+        codes = as_codes(codes, width=self.bytes_per_vector)
+        whole = codes[:, : self.dim].view(np.int8)
+        return best_int8(query, whole, offsets, scale=self._scales(codes)[:, 0])
 
     def _scales(self, codes: Array) -> Float32[np.ndarray, "n 1"]:
         return np.ascontiguousarray(codes[:, self.dim :]).view("<f4")

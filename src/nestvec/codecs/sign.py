@@ -11,9 +11,10 @@ import numpy as np
 from nestvec.core.arrays import as_matrix
 from nestvec.core.errors import InputError
 from nestvec.core.portable import from_arrays, to_arrays
-from nestvec.core.types import Array, ArrayLike, Float32, Matrix, UInt8
+from nestvec.core.types import Array, ArrayLike, Float32, Int64, Matrix, UInt8
 from nestvec.kernels import bits
 from nestvec.kernels.blocks import as_codes, rows_times, scores_by_decoding
+from nestvec.kernels.maxsim_codes import best_bits
 from nestvec.kernels.rotations import random_rotation
 from nestvec.kernels.signscan import SignScan
 
@@ -105,6 +106,13 @@ class Sign:
         found = scores_by_decoding(queries @ self._back, codes, self._signs, dim=len(self.weight))
         found += (queries @ self.centre)[:, None]
         return found
+
+    def maxima(
+        self, query: Float32[np.ndarray, "q d"], codes: Array, offsets: Int64[np.ndarray, " n1"]
+    ) -> Float32[np.ndarray, "n q"]:
+        """The best of :meth:`scores` for each query token within each item; see :mod:`nestvec.kernels.maxsim_codes`."""
+        found = best_bits(query @ self._back, as_codes(codes, width=self.bytes_per_vector), offsets)
+        return np.asarray(found + query @ self.centre)
 
     def hamming(self, a: Array, b: Array) -> Float32[np.ndarray, "q n"]:
         """How many bits differ between codes ``a`` ``[q, w]`` and ``b`` ``[n, w]``; lower is closer.

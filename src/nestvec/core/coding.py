@@ -6,7 +6,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
-from nestvec.core.types import Array, ArrayLike, Float32, Matrix, Shaped
+from nestvec.core.types import Array, ArrayLike, Float32, Int64, Matrix, Shaped
 
 
 @runtime_checkable
@@ -48,6 +48,17 @@ class Bounded(Protocol):
 
     def bounds(self, queries: ArrayLike, codes: Array) -> tuple[Float32[np.ndarray, "q n"], Float32[np.ndarray, "q n"]]:
         """Estimated scores, and the error that each exceeds with small probability only."""
+        ...
+
+
+@runtime_checkable
+class TokenCodec(Protocol):
+    """A codec with a fast way to score items of several vectors."""
+
+    def maxima(
+        self, query: Float32[np.ndarray, "q d"], codes: Array, offsets: Int64[np.ndarray, " n1"]
+    ) -> Float32[np.ndarray, "n q"]:
+        """The best inner product of each query token with the decoded codes of each item; ``-inf`` for none."""
         ...
 
 

@@ -1,4 +1,8 @@
-"""Vectors to vectors by an affine map: shorter, turned, or evened out; each a frozen value, all composable into one."""
+"""Vectors to vectors: shorter, turned or evened out by an affine map, or one for the many of an item.
+
+Affine reducers are frozen values, all composable into one. What takes the tokens of an item, ragged, is a family of its
+own: :data:`TOKEN_REDUCERS`, and :func:`nestvec.reducers.cluster.pool`.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +26,9 @@ REDUCERS = Catalog(
 )
 """Classes with ``fit(sample, *, dim, seed, …)``, by versioned name."""
 
+TOKEN_REDUCERS = Catalog("nestvec.reducers", (("fde@1", "fde:FDE"),))
+"""Classes that make one vector of all tokens of an item: ``fit(sample, …)``, ``queries`` and ``documents``."""
+
 
 def reducer_from_arrays(arrays: Mapping[str, Array]) -> Reducer:
     """The reducer whose ``arrays()`` these are, of whichever kind.
@@ -34,4 +41,4 @@ def reducer_from_arrays(arrays: Mapping[str, Array]) -> Reducer:
     return reducer
 
 
-__all__ = ["REDUCERS", "Affine", "compose", "reducer_from_arrays"]
+__all__ = ["REDUCERS", "TOKEN_REDUCERS", "Affine", "compose", "reducer_from_arrays"]

@@ -26,13 +26,14 @@ _BITS: Mapping[str, tuple[int, ...]] = {
     "int4@1": (4,),
     "sign@1": (1,),
     "rabitq@1": _UPTO_8,
+    "residual@1": (1, 2, 4),
     "bebr@1": _UPTO_8,
     "pq@1": _UPTO_8,
     "opq@1": _UPTO_8,
     "lr2vq@1": _UPTO_8,
     "distill_vq@1": _UPTO_8,
 }
-_BY_BITS = ("rabitq@1", "bebr@1")  # fitted with bits a dimension; the other variable ones with bytes a vector
+_BY_BITS = ("rabitq@1", "residual@1", "bebr@1")  # fitted with bits a dimension; others, with bytes a vector
 
 
 @dataclass(frozen=True)
