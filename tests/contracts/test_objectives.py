@@ -41,6 +41,39 @@ def slow_info_nce(a, b, t=0.05):
     return total / len(a)
 
 
+def slow_means(tokens, k, rounds=5):
+    """Unit means of ``k`` spherical clusters of unit ``tokens``, token by token."""
+    if len(tokens) <= k:
+        return tokens
+    chosen = [int(np.argmin(tokens @ unit(tokens.sum(0)[None])[0]))]
+    while len(chosen) < k:
+        chosen.append(int(np.argmin([max(token @ tokens[c] for c in chosen) for token in tokens])))
+    means = tokens[chosen]
+    for _ in range(rounds):
+        member = [int(np.argmax([token @ mean for mean in means])) for token in tokens]
+        means = np.stack([tokens[[m == c for m in member]].sum(0) for c in range(k) if c in member])
+        means = unit(means)
+    return means
+
+
+def slow_crisp(a, b, t=0.05):
+    """Of texts of four tokens of two numbers: clusters of two and three, and late interaction of their means."""
+    total = 0.0
+    for i in range(len(a)):
+        own = slow_means(unit(a[i].reshape(4, 2)), 2)
+        scores = []
+        for row in b:
+            theirs = slow_means(unit(row.reshape(4, 2)), 3)
+            scores.append(np.mean([max(x @ y for y in theirs) for x in own]) / t)
+        scores = np.array(scores)
+        total -= scores[i] - math.log(np.exp(scores - scores.max()).sum()) - scores.max()
+    return total / len(a)
+
+
+def as_tokens(x):
+    return x.reshape(len(x), 4, 2)
+
+
 def not_itself(x):
     return torch.eye(len(x), dtype=torch.bool)
 
@@ -55,6 +88,7 @@ CASES = {
         lambda f, s, t: f(s, t),
         lambda s, t: (slow_info_nce(s[:, :3], t[:, :3]) + slow_info_nce(s, t)) / 2,
     ),
+    "crisp@1": (lambda part: part((2, 3)), lambda f, s, t: f(as_tokens(s), as_tokens(t)), slow_crisp),
 }
 
 
@@ -141,5 +175,9 @@ def test_settings_are_checked():
         OBJECTIVES["score-kl@1"](temperature=0.0)
     with pytest.raises(InputError):
         OBJECTIVES["info-nce@1"](temperature=-1.0)
+    with pytest.raises(InputError):
+        OBJECTIVES["crisp@1"](temperature=0.0)
+    with pytest.raises(InputError):
+        OBJECTIVES["crisp@1"]((0, 8))
     with pytest.raises(InputError):
         OBJECTIVES["nested@1"](OBJECTIVES["info-nce@1"](), ())

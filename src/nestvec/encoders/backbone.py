@@ -11,7 +11,7 @@ from typing import Any, Literal, cast
 import numpy as np
 
 from nestvec.core.errors import InputError, MissingExtraError
-from nestvec.core.types import Int64, Matrix
+from nestvec.core.types import Float32, Int64, Matrix
 from nestvec.encoders.coded import install
 
 try:
@@ -58,8 +58,13 @@ class Stack:
     device: str
 
 
-def open_model(folder: Path, *, device: str) -> Any:
+def open_model(folder: Path, *, device: str, kind: Any = SentenceTransformer) -> Any:
     """The ``SentenceTransformer`` in a folder, in float32, quietly, without running code that lies there.
+
+    Args:
+        folder: of the model.
+        device: where it is to run.
+        kind: another class of sentence-transformers to open it with.
 
     Raises:
         InputError: the folder is not a model that sentence-transformers can open.
@@ -67,7 +72,7 @@ def open_model(folder: Path, *, device: str) -> Any:
     settings = {"use_safetensors": True, "torch_dtype": torch.float32}
     try:
         with _no_progress_bars():
-            model = SentenceTransformer(
+            model = kind(
                 str(folder), device=device, trust_remote_code=False, local_files_only=True, model_kwargs=settings
             )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError, SafetensorError) as cause:
@@ -93,11 +98,11 @@ def open_stack(folder: Path, *, device: str) -> Stack:
     _check_supported(folder, first, names)
     pools = [module for module in modules if type(module).__name__ == "Pooling"]
     kept = model.truncate_dim
-    document, query = _limits(first)
+    document, query = limits_of(first)
     stack = Stack(
         modules=modules,
         tokenizer=first.tokenizer,
-        prompts=_prompts(model),
+        prompts=prompts_of(model),
         limits=(document, query),
         pooling="+".join(_pooling(pool) for pool in pools) or "none",
         metric=_metric(folder, model),
@@ -154,6 +159,22 @@ def forward(stack: Stack, arrays: dict[str, Int64[np.ndarray, "b t"]], *, prompt
 
     The states of tokens are turned to float32 before they are pooled, whatever the transformer ran in.
     """
+    features = _features(stack, arrays, prompt_length=prompt_length)
+    return cast("Matrix", features["sentence_embedding"][:, : stack.truncate_dim].float().cpu().numpy())
+
+
+def forward_tokens(
+    stack: Stack, arrays: dict[str, Int64[np.ndarray, "b t"]], *, prompt_length: int | None = None
+) -> tuple[Matrix | None, Float32[np.ndarray, "b t h"]]:
+    """One batch through the stack, once: its vectors ``[b, d]``, None if it does not pool, and its token states."""
+    features = _features(stack, arrays, prompt_length=prompt_length)
+    vectors = features.get("sentence_embedding")
+    found = None if vectors is None else vectors[:, : stack.truncate_dim].float().cpu().numpy()
+    return found, features["token_embeddings"].float().cpu().numpy()
+
+
+def _features(stack: Stack, arrays: dict[str, Int64[np.ndarray, "b t"]], *, prompt_length: int | None) -> Any:
+    """What the modules leave behind, ``token_embeddings`` in float32 among it."""
     with torch.inference_mode(), _threads_for(arrays["input_ids"].size, stack):
         features: dict[str, Any] = {name: torch.from_numpy(x).to(stack.device) for name, x in arrays.items()}
         features["modality"] = "text"
@@ -165,8 +186,7 @@ def forward(stack: Stack, arrays: dict[str, Int64[np.ndarray, "b t"]], *, prompt
                 features[name] = features[name].float()
         for module in stack.modules[1:]:
             features = module(features)
-        out = features["sentence_embedding"][:, : stack.truncate_dim]
-        return cast("Matrix", out.float().cpu().numpy())
+        return features
 
 
 @contextmanager
@@ -187,12 +207,17 @@ def _threads_for(tokens: int, stack: Stack) -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
+def device_of(device: str) -> str:
+    """A torch device; ``auto`` is ``cuda`` where there is one, else ``cpu``."""
+    return device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def prompt_length(tokenizer: Any, ids: Sequence[int]) -> int:
     """Tokens of a prompt that was tokenised alone, without the special token at its end."""
     return len(ids) - (1 if ids and ids[-1] in tokenizer.all_special_ids else 0)
 
 
-def _prompts(model: Any) -> tuple[str, str]:
+def prompts_of(model: Any) -> tuple[str, str]:
     """What ``encode_document`` and ``encode_query`` put before a text."""
     default = model.prompts.get(model.default_prompt_name) if model.default_prompt_name else None
     document = next((model.prompts[name] for name in _PASSAGE_PROMPTS if name in model.prompts), default)
@@ -200,7 +225,7 @@ def _prompts(model: Any) -> tuple[str, str]:
     return document or "", query or ""
 
 
-def _limits(first: Any) -> tuple[int, int]:
+def limits_of(first: Any) -> tuple[int, int]:
     """Tokens that fit a document and a query: the model's limit, or the one it sets for that task."""
     whole = first.max_seq_length
     if not whole or whole > _NO_LIMIT:

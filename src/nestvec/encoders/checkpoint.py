@@ -19,7 +19,8 @@ _HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 _TOKENIZER_FILES = (".model", "vocab.txt", "vocab.json", "merges.txt")
 _OTHER_ENGINES = ("onnx", "openvino")  # copies of the weights that are never opened here
-_HUB_FILES = ("*.safetensors", "*.json", "*.model", "*.txt")
+_HUB_FILES = ("*.safetensors", "*.json", "*.model", "*.txt", "colbert_linear.pt", "sparse_linear.pt")
+_LATE_TYPES = ("ColBERT", "MultiVectorEncoder")
 # Files and keys that people and libraries rewrite without changing any vector. Prompts, metric and
 # truncation stand in the Space by themselves; so does a ladder, which may lie in the folder of its model.
 _NOT_DECIDING_FILES = (
@@ -54,6 +55,16 @@ class Checkpoint:
         for path in sorted(_deciding_files(self.folder), key=lambda path: path.relative_to(self.folder).as_posix()):
             whole.update(path.relative_to(self.folder).as_posix().encode() + b"\0" + _digest(path))
         return whole.hexdigest()[:32]
+
+    @property
+    def late(self) -> bool:
+        """Whether it was made for late interaction, with a vector for every token: as its configuration says."""
+        said, modules = (_json(self.folder / name) for name in ("config_sentence_transformers.json", "modules.json"))
+        if isinstance(said, dict) and (said.get("model_type") in _LATE_TYPES or "query_prefix" in said):
+            return True
+        rows = modules if isinstance(modules, list) else []
+        kinds = [str(row.get("type")) for row in rows if isinstance(row, dict)]
+        return any(kind.startswith("pylate.") or kind.endswith(".MultiVectorMask") for kind in kinds)
 
     @property
     def tokenizer_file(self) -> Path:
@@ -110,7 +121,10 @@ def _default_folder() -> Path:
 
 
 def _download(hub_id: str) -> Path:
-    """The local copy of a hub model, fetched if need be; pickled weights are never fetched."""
+    """The local copy of a hub model, fetched if need be; pickled weights are never fetched.
+
+    The two small files of BGE-M3's heads are: they are read in the mode that makes plain tensors only.
+    """
     try:
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import HfHubHTTPError
@@ -144,6 +158,14 @@ def _check(folder: Path) -> None:
             )
     if not safe:
         raise InputError(f"a model folder must hold weights (*.safetensors), got {str(folder)!r} with none.")
+
+
+def _json(path: Path) -> object:
+    """What a configuration file says; None where there is none that can be read, which opening the model reports."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -102,10 +102,10 @@ def sizes(
     speeds: dict[int | None, float | None] = {None: 1.0 if repeats else None}
     rows = []
     for size in map(Size.parse, only) if only else _listed(full):
-        smaller = full.at(size)
+        smaller = _one(full, size)
         depth = smaller.size.depth
         if depth not in speeds:  # leading dimensions take no time
-            speeds[depth] = _speed(full, full.at(Size(depth=depth)), texts, repeats) if repeats else None
+            speeds[depth] = _speed(full, _one(full, Size(depth=depth)), texts, repeats) if repeats else None
         rung = full.ladder.rung(depth) if full.ladder and depth is not None else None
         rows.append(
             SizeRow(
@@ -118,6 +118,13 @@ def sizes(
             )
         )
     return rows
+
+
+def _one(full: TextEncoder, size: Size) -> TextEncoder | StaticEncoder:
+    """The model at a size of one vector an item, which is what is listed."""
+    if size.many:
+        raise InputError(f"sizes are listed of one vector an item, got {size}.")
+    return cast("TextEncoder | StaticEncoder", full.at(size))
 
 
 def _listed(full: TextEncoder) -> Iterator[Size]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -38,10 +38,16 @@ class Choice:
     reason: str
 
 
-def choose(asked: str, *, stack: backbone.Stack, folder: Path, device: str) -> Choice:
+def choose(asked: str, *, stack: backbone.Stack, reopen: Callable[[], backbone.Stack], device: str) -> Choice:
     """Turn a float32 stack into the precision that was asked for, or the best that is safe for ``auto``.
 
     The stack that is given is used up; the one that is returned replaces it.
+
+    Args:
+        asked: ``auto``, ``float32`` or ``bfloat16``.
+        stack: in float32.
+        reopen: gives it again, for a model whose bfloat16 is not good enough.
+        device: where it runs.
     """
     if asked == "float32":
         return Choice(stack, "float32", "float32: asked for.")
@@ -55,7 +61,7 @@ def choose(asked: str, *, stack: backbone.Stack, folder: Path, device: str) -> C
     if lowest >= COSINE_FLOOR:
         return Choice(stack, "bfloat16", f"bfloat16: {has} is there, and the self-check reached cosine {lowest:.5f}.")
     reason = f"float32: the self-check in bfloat16 reached cosine {lowest:.5f} only, {COSINE_FLOOR} is needed."
-    return Choice(backbone.open_stack(folder, device=device), "float32", reason)
+    return Choice(reopen(), "float32", reason)
 
 
 def cosines(a: Matrix, b: Matrix) -> Float32[np.ndarray, " n"]:
@@ -75,7 +81,9 @@ def _fast_bfloat16(device: str) -> str:
 
 
 def _sample(stack: backbone.Stack) -> Matrix:
-    """The vectors of the built-in sentences, one batch."""
+    """The vectors of the built-in sentences, one batch; of a model without pooling, those of all their tokens."""
     tokens = Tokens.of(stack.tokenizer)
     found, _ = encode_texts(tokens.cut_at(stack.limits[0]), SELF_CHECK)
-    return backbone.forward(stack, tokens.pad(found), prompt_length=None)
+    arrays = tokens.pad(found)
+    vectors, states = backbone.forward_tokens(stack, arrays)
+    return states[arrays["attention_mask"].astype(np.bool_)] if vectors is None else vectors

@@ -22,7 +22,7 @@ def resolve(size: Size | str | None, *, depth: int | None, dim: int, name: str) 
         InputError: the size is not one that the model has; the message names those it has.
     """
     asked = Size.parse(size) if size is not None else Size()
-    if asked.vectors not in (None, 1):
+    if asked.many:
         raise InputError(f"vectors must be 1, which is all that {name} gives an item, got {asked.vectors} ({asked}).")
     if asked.dim is not None and asked.dim > dim:
         raise InputError(f"dim must be 1 to {dim}, which is what {name} has, got {asked.dim} ({asked}).")

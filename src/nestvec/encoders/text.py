@@ -5,34 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, final
+from typing import Any, ClassVar, Literal, cast, final
 
 import numpy as np
 
 from nestvec.core import Record, Size, Space, Vectors, as_matrix
-from nestvec.core.errors import InputError, MissingExtraError
+from nestvec.core.errors import InputError
 from nestvec.core.types import Int64, Matrix
 from nestvec.encoders import backbone, checkpoint, workers
-from nestvec.encoders.batches import token_batches
 from nestvec.encoders.chunks import chunks, each, streamed, text_of
 from nestvec.encoders.depth import pooled
 from nestvec.encoders.elastic import Whole
+from nestvec.encoders.heads import Heads
 from nestvec.encoders.ladder import Ladder, shipped
+from nestvec.encoders.multivector import MultiVectorEncoder
 from nestvec.encoders.precision import Choice, choose
 from nestvec.encoders.shaping import Shaping
 from nestvec.encoders.static import LadderSource, StaticEncoder
 from nestvec.encoders.tokens import Tally, Tokens, encode_texts
 
-try:
-    import torch
-except ImportError as cause:
-    raise MissingExtraError("The text encoder", "text") from cause
-
 Precision = Literal["auto", "float32", "bfloat16"]
+HeadSource = Heads | str | Path | None
 
 # Measured on two AMX cores: 2k is as fast as 4k and pads less; at 16k the activations leave the cache (a third slower).
 _BUDGETS = {"cpu": 2048}
-_LEAST = 128  # tokens: a smaller batch is mostly overhead
 _GPU_BUDGET = 65536  # an accelerator needs more rows to be busy
 
 
@@ -51,6 +47,7 @@ class TextEncoder:
         device: where it runs.
         batch_tokens: tokens in a batch, padding included.
         size: of its vectors; full unless :meth:`at` made it smaller.
+        heads: where heads on token states are: ``default`` for the folder of the model; see :meth:`load`.
     """
 
     space: Space
@@ -62,6 +59,7 @@ class TextEncoder:
     device: str
     batch_tokens: int
     size: Size
+    heads: HeadSource
     kind: ClassVar[str] = "sentence-transformer@1"
 
     _whole: Whole = field(repr=False)
@@ -80,6 +78,7 @@ class TextEncoder:
         device: str = "auto",
         batch_tokens: int | None = None,
         ladder: LadderSource = "default",
+        heads: HeadSource = "default",
     ) -> TextEncoder:
         """Open a model.
 
@@ -92,6 +91,8 @@ class TextEncoder:
             batch_tokens: tokens in a batch, padding included; by default what suits the device.
             ladder: what smaller sizes are made with: a ladder or its folder; ``default`` for the one that comes with
                 nestvec for that model, if there is one; None for the model's own layers and dimensions.
+            heads: what token states are mapped with for several vectors or a sparse one: heads or their folder;
+                ``default`` for those that lie in the folder of the model, as BGE-M3's do; None for none.
 
         Raises:
             MissingExtraError: sentence-transformers or the default model is not installed.
@@ -102,7 +103,7 @@ class TextEncoder:
             raise InputError(f"precision must be 'auto', 'float32' or 'bfloat16', got {precision!r}.")
         if batch_tokens is not None and batch_tokens < 1:
             raise InputError(f"batch_tokens must be at least 1, got {batch_tokens}.")
-        where = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+        where = backbone.device_of(device)
         found = checkpoint.find(source)
         weights = found.fingerprint
         ladder = shipped(weights) if ladder == "default" else ladder
@@ -110,9 +111,11 @@ class TextEncoder:
         if opened is not None:
             opened.require(weights, name=found.name)
         stack = backbone.open_stack(found.folder, device=where)
-        choice = choose(precision, stack=stack, folder=found.folder, device=where)
+        choice = choose(
+            precision, stack=stack, reopen=lambda: backbone.open_stack(found.folder, device=where), device=where
+        )
         encoder = cls._of(found, choice, weights=weights, device=where, ladder=opened)
-        return encoder if batch_tokens is None else replace(encoder, batch_tokens=batch_tokens)
+        return replace(encoder, heads=heads, batch_tokens=batch_tokens or encoder.batch_tokens)
 
     @classmethod
     def _of(
@@ -147,6 +150,7 @@ class TextEncoder:
             device=device,
             batch_tokens=_BUDGETS.get(device, _GPU_BUDGET),
             size=Size(),
+            heads="default",
             _whole=Whole(found, stack, space, ladder),
             _stack=stack,
             _shaping=None,
@@ -181,13 +185,16 @@ class TextEncoder:
         """
         return self._whole.layers.depth
 
-    def at(self, size: Size | str) -> TextEncoder | StaticEncoder:
+    def at(self, size: Size | str) -> TextEncoder | StaticEncoder | MultiVectorEncoder:
         """This model at another size, of whatever size this encoder is; weights are shared, and nothing is loaded.
 
         Depth ``k`` runs the first ``k`` layers and no others; depth 0 is the token table. A ladder with a rung of that
         depth maps what comes out to the space of the full model; without one the vectors are those of the layer. Then
         the leading dimensions are kept, of the ladder's rotation where it has one, and the vector is made unit
         again. The number of bits is kept for a codec and changes nothing here.
+
+        More than one vector (``vall``, ``v8``, ``v25%``) is a :class:`MultiVectorEncoder`: a vector for every token.
+        How many of them are kept is, like bits, a matter of what comes afterwards.
 
         Args:
             size: such as ``L3-v1-d128-b8``; dials that are left out are fully up.
@@ -198,8 +205,16 @@ class TextEncoder:
         asked = Size.parse(size)
         if asked.depth == 0:
             return self._whole.table(asked, window=self.window)
+        if asked.many:
+            return self._multi(asked)
         view = self._whole.at(asked)
         return replace(self, space=view.space, size=view.size, _stack=view.stack, _shaping=view.shaping)
+
+    def _multi(self, asked: Size) -> MultiVectorEncoder:
+        """The token vectors of this model."""
+        heads = Heads.of(self.heads, folder=self.folder)
+        heads.require(self._whole.space.weights, name=self._whole.space.encoder)
+        return MultiVectorEncoder.of_text(self, self._whole, heads, size=asked)
 
     def pooled(self, records: Iterable[Record | str], *, depth: int) -> Matrix:
         """Pooled states ``[n, width]`` of layer ``depth``, without a ladder: what heads are fitted on.
@@ -238,7 +253,7 @@ class TextEncoder:
             TruncationWarning: once an encoder, when a text is longer than the window.
         """
         if size is not None:
-            return self.at(size).encode(records, instruction=instruction)
+            return self._one(size).encode(records, instruction=instruction)
         space = self.space if instruction is None else replace(self.space, instruction=instruction)
         texts = (text_of(record) for record in each(records))
         return Vectors(self._in_chunks(texts, prompt=space.instruction, role="document"), space)
@@ -252,10 +267,16 @@ class TextEncoder:
         it is the documents that must all have been read in the same way.
         """
         if size is not None:
-            return self.at(size).encode_query(queries, instruction=instruction)
+            return self._one(size).encode_query(queries, instruction=instruction)
         texts = (text_of(query) for query in each(queries))
         prompt = self.space.query_instruction if instruction is None else instruction
         return Vectors(self._in_chunks(texts, prompt=prompt, role="query"), self.space)
+
+    def _one(self, size: Size | str) -> TextEncoder | StaticEncoder:
+        """This model at a size of one vector an item."""
+        if Size.parse(size).many:
+            raise InputError(f"encode gives one vector an item, got {size}, which is several. Take at({str(size)!r}).")
+        return cast("TextEncoder | StaticEncoder", self.at(size))
 
     def stream(self, records: Iterable[Record | str]) -> Iterator[tuple[list[Record], Vectors]]:
         """Documents to chunks of ``(records, vectors)``, in the order given.
@@ -277,14 +298,11 @@ class TextEncoder:
         lengths = np.array([len(row.ids) for row in found], np.int64)
         out = np.empty((len(texts), 0), np.float32)
         skip = self._prompt_tokens(prompt) if prompt and self._stack.skips_prompt else None
-        # a few short texts make one batch; cut in as many as there are threads, all of them have work
-        share = -(-int(lengths.sum()) // workers.threads(self.device))
-        batches = list(token_batches(lengths, budget=min(self.batch_tokens, max(share, _LEAST))))
 
         def run(batch: Int64[np.ndarray, " b"]) -> Matrix:
             return backbone.forward(self._stack, self._tokens.pad([found[i] for i in batch]), prompt_length=skip)
 
-        for batch, block in zip(batches, workers.side_by_side(run, batches, device=self.device), strict=True):
+        for batch, block in workers.by_length(run, lengths, batch_tokens=self.batch_tokens, device=self.device):
             if not out.size:
                 out = np.empty((len(texts), block.shape[1]), np.float32)
             out[batch] = block

@@ -14,7 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+import numpy as np
+
 from nestvec.core.errors import MissingExtraError
+from nestvec.core.types import Int64
+from nestvec.encoders.batches import token_batches
 
 try:
     import torch
@@ -23,6 +27,8 @@ except ImportError as cause:
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+_LEAST = 128  # tokens: a smaller batch is mostly overhead
 
 
 @dataclass
@@ -59,6 +65,27 @@ def side_by_side(work: Callable[[T], R], items: Sequence[T], *, device: str) -> 
         return
     pool = _pool(count)
     yield from pool.map(work, items)
+
+
+def by_length(
+    work: Callable[[Int64[np.ndarray, " b"]], R],
+    lengths: Int64[np.ndarray, " n"],
+    *,
+    batch_tokens: int,
+    device: str,
+) -> Iterator[tuple[Int64[np.ndarray, " b"], R]]:
+    """Batches of texts of like length, longest first, each with ``work`` of it.
+
+    Args:
+        work: what is done with the positions of one batch.
+        lengths: ``[n]`` tokens of each text, special tokens included.
+        batch_tokens: in a batch at most, padding included.
+        device: where the work is done.
+    """
+    # a few short texts make one batch; cut in as many as there are threads, all of them have work
+    share = -(-int(lengths.sum()) // threads(device))
+    batches = list(token_batches(lengths, budget=min(batch_tokens, max(share, _LEAST))))
+    yield from zip(batches, side_by_side(work, batches, device=device), strict=True)
 
 
 def _pool(count: int) -> ThreadPoolExecutor:

@@ -12,6 +12,7 @@ from nestvec.core import Catalog
 
 if TYPE_CHECKING:
     from nestvec.objectives.contrastive import InfoNCE
+    from nestvec.objectives.crisp import Crisp
     from nestvec.objectives.embedding import EmbeddingMatch
     from nestvec.objectives.nested import Nested
     from nestvec.objectives.scores import ScoreKL
@@ -23,10 +24,17 @@ OBJECTIVES = Catalog(
         ("score-kl@1", "scores:ScoreKL"),
         ("info-nce@1", "contrastive:InfoNCE"),
         ("nested@1", "nested:Nested"),
+        ("crisp@1", "crisp:Crisp"),
     ),
 )
 
-_HOMES = {"EmbeddingMatch": "embedding", "ScoreKL": "scores", "InfoNCE": "contrastive", "Nested": "nested"}
+_HOMES = {
+    "Crisp": "crisp",
+    "EmbeddingMatch": "embedding",
+    "InfoNCE": "contrastive",
+    "Nested": "nested",
+    "ScoreKL": "scores",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -35,4 +43,4 @@ def __getattr__(name: str) -> Any:
     return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
 
 
-__all__ = ["OBJECTIVES", "EmbeddingMatch", "InfoNCE", "Nested", "ScoreKL"]
+__all__ = ["OBJECTIVES", "Crisp", "EmbeddingMatch", "InfoNCE", "Nested", "ScoreKL"]

@@ -99,6 +99,8 @@ def at_size(encoder: Encoder, size: Size) -> Encoder:
         InputError: it has no such size.
     """
     asked = replace(size, bits=None)
+    if asked.many:
+        raise InputError(f"a collection of single vectors must have a size of one vector an item, got {size}.")
     at = getattr(encoder, "at", None)
     if at is not None:
         return cast(Encoder, at(asked))

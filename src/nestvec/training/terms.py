@@ -67,7 +67,13 @@ class Term:
             raise InputError(
                 f"{self.objective} must be made with some of {known}, got {dict(self.options)}: {cause}."
             ) from cause
-        ranks = "teacher_queries" in inspect.signature(objective).parameters
+        takes = inspect.signature(objective).parameters
+        if "query_mask" in takes:
+            raise InputError(
+                f"a term of a rung must learn from one vector a text, got {self.objective}, which takes those of its "
+                "tokens. Fit heads with it: nestvec.training.heads.HeadPlan(clusters=...)."
+            )
+        ranks = "teacher_queries" in takes
 
         def loss(student: Tensor, teacher: Tensor, alike: Tensor) -> Any:
             if not ranks:
