@@ -4,7 +4,8 @@ Everything that forks runs in a process of its own, which imports nothing but th
 
     python -m benchmarks._faults DRIVER FOLDER '{"option": 1}'    # prints one JSON object
 
-The option ``bands`` does it to collections whose leading dimensions lie apart.
+The option ``bands`` does it to collections whose leading dimensions lie apart, ``several`` to those whose rows hold
+several codes each.
 
 The workload is a fixed function of the number of the batch, so what a collection must hold after any batch
 is known without asking the collection.
@@ -21,7 +22,7 @@ from pathlib import Path
 
 from benchmarks._damage import flips, full, log_flips, readers, refusals
 from benchmarks._stops import kills, points, power
-from benchmarks._workload import BANDS, SETTINGS, require
+from benchmarks._workload import BANDS, SETTINGS, WIDTH, require
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -65,6 +66,8 @@ def main() -> None:
     options = json.loads(told)
     if options.pop("bands", False):
         SETTINGS["bands"] = BANDS
+    if options.pop("several", False):
+        SETTINGS.update({"arrays": {**SETTINGS["arrays"], "tokens": WIDTH}, "ragged": ["tokens"]})
     print(json.dumps(DRIVERS[name](Path(folder), **options)))
 
 

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,15 +25,15 @@ from benchmarks._workload import (
     after,
     apply,
     collection_is,
+    columns,
     compare,
     merging_at,
     record,
     require,
     state_after,
-    vector,
 )
 from nestvec.core.errors import DiskError, NestvecError
-from nestvec.store import Disk, Store, verify
+from nestvec.store import Disk, Ragged, Store, verify
 
 
 def kills(folder: Path, *, count: int, seed: int = 0, longest: float = 0.25, fresh_every: int = 25) -> dict[str, int]:
@@ -152,12 +153,14 @@ def _merge(store: Store) -> None:
 
 
 def _resize(store: Store) -> None:
-    def values(rids: np.ndarray) -> np.ndarray:
+    def values(array: str, rids: np.ndarray) -> np.ndarray | Ragged:
         with store.read() as snapshot:
             rows = [record.metadata for record in snapshot.records(rids)]
-        return np.stack([vector((row["batch"], row["row"]))[: DIM // 2] for row in rows])  # type: ignore[arg-type]
+        return columns([(row["batch"], row["row"]) for row in rows], dim=DIM // 2)[array]  # type: ignore[misc]
 
-    store.rewrite({"arrays": {"dense": DIM // 2}}, {"dense": values})
+    settings = {**SETTINGS, "arrays": {**SETTINGS["arrays"], "dense": DIM // 2}}
+    settings.pop("bands", None)
+    store.rewrite(settings, {name: partial(values, name) for name in settings["arrays"]})
 
 
 def operations() -> list[Operation]:
@@ -165,10 +168,10 @@ def operations() -> list[Operation]:
     old = state_after(FIRST - 1)
     added: Model = {f"new{k}": (90, k) for k in range(4)}
     records = [record(name, row) for name, row in added.items()]
-    vectors = np.stack([vector(row) for row in added.values()])
+    values = columns(added.values())
 
     def add(store: Store) -> None:
-        store.commit(records, {"dense": vectors}, commit_id="add")
+        store.commit(records, values, commit_id="add")
 
     def remove(store: Store) -> None:
         store.commit(remove=["r2-0", "r1-1", "not there"], commit_id="remove")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,13 @@ import numpy as np
 from nestvec.core.errors import NoCollectionError
 from nestvec.core.filters import parse_filter
 from nestvec.core.record import Record
-from nestvec.store import Snapshot, Store, verify
+from nestvec.store import Ragged, Snapshot, Store, verify
 from nestvec.store import compact as compaction
 
 DIM = 16
 SETTINGS: dict[str, Any] = {"arrays": {"dense": DIM}}
 BANDS = {"dense": [4, 4, 8]}
+WIDTH = 3  # bytes of a code, where rows hold several
 
 
 class BrokenPromiseError(Exception):
@@ -38,6 +39,20 @@ Model = dict[str, Row]
 def vector(row: Row) -> np.ndarray:
     """The vector ``[DIM]`` of a row."""
     return np.random.default_rng((row[0], row[1], 7)).standard_normal(DIM, dtype=np.float32)
+
+
+def codes(rows: Iterable[Row]) -> Ragged:
+    """The codes of rows: as many, from none to four, and such as each row says."""
+    values = [np.frombuffer(np.random.default_rng((*row, 9)).bytes(WIDTH * (sum(row) % 5)), np.uint8) for row in rows]
+    offsets = np.cumsum([0, *(len(some) // WIDTH for some in values)], dtype=np.int64)
+    return Ragged(np.concatenate([np.zeros(0, np.uint8), *values]).reshape(-1, WIDTH), offsets)
+
+
+def columns(rows: Iterable[Row], *, dim: int = DIM) -> dict[str, np.ndarray | Ragged]:
+    """What rows hold in every array that there is."""
+    some = list(rows)
+    dense = np.stack([vector(row)[:dim] for row in some])
+    return {"dense": dense, "tokens": codes(some)} if "ragged" in SETTINGS else {"dense": dense}
 
 
 def record(name: str, row: Row) -> Record:
@@ -71,8 +86,7 @@ def apply(store: Store, batch: int) -> bool:
     """Commit a batch under its own commit id; True if it was there already."""
     added, gone = rows_of(batch)
     records = [record(name, row) for name, row in added.items()]
-    vectors = np.stack([vector(row) for row in added.values()])
-    return store.commit(records, {"dense": vectors}, remove=gone, commit_id=f"batch {batch}").repeated
+    return store.commit(records, columns(added.values()), remove=gone, commit_id=f"batch {batch}").repeated
 
 
 @dataclass
@@ -106,9 +120,18 @@ def compare(snapshot: Snapshot, model: Model) -> Difference:
         dim = int(snapshot.state.settings["arrays"]["dense"])  # type: ignore[index,call-overload]  # JSON
         bad = (vectors != np.stack([vector(model[name])[:dim] for name in common])).any(axis=1)
         out.wrong += [f"vector {common[i]}" for i in np.flatnonzero(bad)]
+        out.wrong += _compare_codes(snapshot, rids, [model[name] for name in common])
     if out.none:
         _compare_ways(snapshot, model, {name: by_id[name][0] for name in common}, out)
     return out
+
+
+def _compare_codes(snapshot: Snapshot, rids: np.ndarray, rows: list[Row]) -> list[str]:
+    if "ragged" not in SETTINGS:
+        return []
+    found, wanted = snapshot.several("tokens", rids), codes(rows)
+    same = (found.offsets == wanted.offsets).all() and (found.values == wanted.values).all()
+    return [] if same else ["codes"]
 
 
 def _compare_ways(snapshot: Snapshot, model: Model, rids: dict[str, int], out: Difference) -> None:

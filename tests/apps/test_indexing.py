@@ -159,3 +159,18 @@ def test_ctrl_c_leaves_a_collection_that_opens_and_the_same_command_goes_on(proc
     Path("rows.jsonl").write_text("".join(Path("rows.jsonl").read_text().splitlines(keepends=True)[: before + 10]))
     again = json.loads(nestvec("index", "rows.jsonl", "--to", "c", "--json").stdout)
     assert (again["encoded"], again["unchanged"]) == (10, before)
+
+
+def test_several_vectors_a_record_from_the_command_line(nestvec, model, notes):
+    index(nestvec, model, notes, "--to", "c", "--vectors", "3")
+    told = json.loads(nestvec("info", "c", "--json").stdout)
+    assert (told["size"], told["several"]["vectors"], told["several"]["candidates"]) == ("v3-b8", 3, None)
+    assert "up to 3 vectors a record, 9 of 32 numbers" in " ".join(nestvec("info", "c").stdout.split())
+    assert json.loads(nestvec("search", "c", "the", "moon", "--json").stdout)["results"]
+    assert index(nestvec, model, notes, "--to", "c", "--vectors", "3")["unchanged"] == 3
+    other = nestvec("index", notes, "--to", "c", "--vectors", "all", expect=3).stderr
+    assert "its own size, v3-b8 with int8_rows@1, got vall-b8 with int8_rows@1" in other
+    assert "vectors must be" in nestvec("index", notes, "--to", "d", "--vectors", "0", "-m", model, expect=3).stderr
+    both = nestvec("index", notes, "--to", "d", "--vectors", "2", "--size", "v4", "-m", model, expect=3).stderr
+    assert "--vectors must be what --size says, got 2 and v4" in both
+    assert json.loads(nestvec("resize", "c", "v1", "--json").stdout)["size"] == "full"

@@ -20,6 +20,13 @@ def test_no_flipped_bit_and_no_lost_block_goes_unnoticed_or_changes_an_answer(tm
     assert counts["refused"] > counts["unharmed"]
 
 
+def test_no_damage_to_several_codes_a_row_goes_unnoticed_or_changes_an_answer(tmp_path):
+    counts = drive("flips", tmp_path, count=100, truncated=10, zeroed=10, several=True)
+    assert counts["flips"] == 100
+    assert counts["undetected"] == counts["silent_wrong"] == 0
+    assert counts["refused"] > counts["unharmed"]
+
+
 def test_no_damage_to_any_band_goes_unnoticed_or_changes_an_answer(tmp_path):
     counts = drive("flips", tmp_path, count=200, truncated=20, zeroed=20, bands=True)
     assert counts["flips"] == 200

@@ -29,15 +29,15 @@ def test_five_hundred_kills_lose_nothing_and_double_nothing(tmp_path, seed):
     assert promise_kept(counts), counts
 
 
-@pytest.mark.parametrize("bands", [False, True])
-def test_dying_at_any_point_of_any_operation_leaves_the_old_or_the_new_state(tmp_path, bands):
-    counts = drive("points", tmp_path, bands=bands)
+@pytest.mark.parametrize("layout", ["rows", "bands", "several"])
+def test_dying_at_any_point_of_any_operation_leaves_the_old_or_the_new_state(tmp_path, layout):
+    counts = drive("points", tmp_path, **{layout: True} if layout != "rows" else {})
     assert set(counts) == {"create", "add", "replace", "remove", "merge", "compact", "settings", "resize", "derived"}
     assert min(counts.values()) >= 5
     assert sum(counts.values()) >= 80
 
 
-@pytest.mark.parametrize("bands", [False, True])
-def test_a_power_cut_at_any_point_keeps_what_was_acknowledged(tmp_path, bands):
-    counts = drive("power", tmp_path, bands=bands)
+@pytest.mark.parametrize("layout", ["rows", "bands", pytest.param("several", marks=pytest.mark.slow)])
+def test_a_power_cut_at_any_point_keeps_what_was_acknowledged(tmp_path, layout):
+    counts = drive("power", tmp_path, **{layout: True} if layout != "rows" else {})
     assert sum(counts.values()) >= 100

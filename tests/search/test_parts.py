@@ -205,7 +205,7 @@ def test_no_graph_over_nothing(tmp_path):
 def test_what_is_whole_needs_no_upkeep(tmp_path, encoder):
     with Collection.create(tmp_path / "c", encoder=encoder) as collection:
         collection.add(["one", "two"])
-        assert encode_missing(collection._store, encoder) == 0
+        assert encode_missing(collection._store, collection.settings, encoder) == 0
         assert describe(collection._store, collection.settings, collection._finder) == collection.info()
         assert [r.text for r in collection.passages(next(collection.records()).id)] == ["one"]
         assert collection.passages("nobody") == []

@@ -7,23 +7,24 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 
 from nestvec.core.errors import InputError
-from nestvec.core.filters import parse_filter
+from nestvec.core.filters import Filter, parse_filter
 from nestvec.core.hits import Hits
 from nestvec.core.protocols import Encoder
 from nestvec.core.record import Record
 from nestvec.core.size import Size
 from nestvec.core.space import Space
 from nestvec.core.types import JSON
-from nestvec.core.vectors import Vectors
+from nestvec.core.vectors import MultiVectors, Vectors
 from nestvec.inputs import Fields, Limits
 from nestvec.search.answers import Ranking, answer
 from nestvec.search.codes import CodesReport
 from nestvec.search.coding import choose
+from nestvec.search.columns import means, single, with_several
 from nestvec.search.creating import OVERLAP, Wish, settle
 from nestvec.search.encoding import fitting, open_encoder, other_encoder
 from nestvec.search.finder import Finder, GraphReport
@@ -42,6 +43,8 @@ from nestvec.search.narrowing import FunnelReport
 from nestvec.search.resizing import Counts, Moved, Resized, Turn, recode, revector
 from nestvec.search.result import Result
 from nestvec.search.settings import ARRAY, RECALL, Settings, as_searched
+from nestvec.search.several import Both, split, token_encoder
+from nestvec.search.turning import turn
 from nestvec.search.upkeep import describe, encode_missing
 from nestvec.store import Compaction, Repair, Snapshot, Store, Verification, Version, repair, verify
 
@@ -90,6 +93,8 @@ class Collection:
             overlap: tokens that two passages share where a section had to be cut.
             size: of the vectors, such as ``L3-d128-b1``; None for that of the encoder. With fewer than 32 bits a
                 search scans codes in memory and scores the best of them by the vectors on the disk.
+                ``v8``, ``v25%`` or ``vall`` keeps several vectors a record beside the single one; bits and codec are
+                then theirs, 8 bits if nothing is said, and a search compares all of them by MaxSim.
             codec: what makes the codes, by its name in the catalogue; None for the default of so many bits.
             recall: share of the ten nearest rows that a search through codes or a funnel must find; it is measured.
             funnel: keep leading dimensions in bands of their own on the disk, and search by them first: for float32
@@ -201,19 +206,21 @@ class Collection:
 
     def _follow(self, snapshot: Snapshot) -> Settings:
         """The settings of a snapshot, taken over where they are not those of the one before."""
-        told, settings = self._taken
+        told, before = self._taken
         if told == snapshot.state.settings:
-            return settings
+            return before
         settings = Settings.from_json(snapshot.state.settings)
         with self._lock:
-            if settings.space.fingerprint != self.space.fingerprint:
+            if settings.space.fingerprint != before.space.fingerprint:
                 self._encoder = None
+            if settings.source != before.source:  # it was turned over to another encoder
+                self._source = settings.source
             self._taken = (snapshot.state.settings, settings)
         return settings
 
     # ------------------------------------------------------------------ putting in
 
-    def add(self, records: Iterable[Item], *, vectors: Vectors | None = None) -> IndexReport:
+    def add(self, records: Iterable[Item], *, vectors: Vectors | MultiVectors | None = None) -> IndexReport:
         """Add records; one whose id is there already replaces it, and costs nothing if it is the same.
 
         Records longer than the budget are split into passages. They are encoded and committed in batches,
@@ -223,7 +230,7 @@ class Collection:
         Args:
             records: records; or strings, whose id is then a fingerprint of their text; or mappings with
                 ``text`` and optionally ``id``, ``title`` and other fields, which become metadata.
-            vectors: their vectors, one a record, if they are not to be encoded; records are not split then.
+            vectors: their vectors, one a record or several, if they are not to be encoded; records are not split then.
 
         Raises:
             SpaceMismatchError: the vectors are of another space.
@@ -340,37 +347,60 @@ class Collection:
         condition = parse_filter(where) if where else None
         tried = ""
         while True:
-            made = self.encoder.encode_query(queries) if mode == "dense" else None
+            made = self._encoded(queries) if mode == "dense" else None
             with self._store.read() as snapshot:
-                space = self._follow(snapshot).space
+                settings = self._follow(snapshot)
+                space = settings.searched
                 if made is not None and made.space.fingerprint != space.fingerprint:
                     if tried == space.fingerprint:
                         space.require(made.space)
                     tried = space.fingerprint
                     continue  # the collection was resized since the queries were encoded
 
-                def rank(n: int, vectors: Vectors | None = made, snapshot: Snapshot = snapshot) -> list[Ranking]:
+                def rank(
+                    n: int, vectors: Vectors | Both | None = made, at: tuple[Snapshot, Settings] = (snapshot, settings)
+                ) -> list[Ranking]:
                     if vectors is None:
-                        return [snapshot.match(query, n, where=condition) for query in queries]
-                    values = as_searched(vectors.values, vectors.space)
-                    hits = self._finder.find(snapshot, values, n, condition)
+                        return [at[0].match(query, n, where=condition) for query in queries]
+                    hits = self._hits(*at, vectors, n, where=condition)
                     rows = zip(hits.ids.tolist(), hits.scores.tolist(), strict=True)
                     return [list(zip(*row, strict=True)) for row in rows]
 
                 return answer(snapshot, rank, k, per_document=per_document)
 
-    def find(self, queries: Vectors, k: int = 10, *, where: Where | None = None) -> Hits:
+    def _encoded(self, queries: Sequence[str]) -> Vectors | Both:
+        """Queries as a search needs them: a vector each, or also the vectors of their tokens."""
+        made: Vectors | MultiVectors = self.encoder.encode_query(queries)
+        if self.settings.several is None:
+            return made if isinstance(made, Vectors) else Vectors(single(made), made.space)
+        tokens = token_encoder(self.encoder, self.settings.encoded).encode_query(queries)
+        return Both(single(made), tokens)
+
+    def _hits(
+        self, snapshot: Snapshot, settings: Settings, queries: Vectors | Both, k: int, *, where: Filter | None
+    ) -> Hits:
+        if isinstance(queries, Vectors):
+            return self._finder.find(snapshot, as_searched(queries.values, queries.space), k, where)
+        if settings.several is None:
+            raise InputError(f"{self.path} keeps one vector a record, and several came for a query; resize it first.")
+        return self._finder.find_several(snapshot, settings.several, queries, k, where)
+
+    def find(self, queries: Vectors | MultiVectors, k: int = 10, *, where: Where | None = None) -> Hits:
         """The ``k`` nearest rows to each vector, as row ids: what an evaluation or another program wants.
+
+        Where records keep several vectors, :class:`~nestvec.core.MultiVectors` are compared with all of them by MaxSim,
+        and :class:`~nestvec.core.Vectors` with the single one that is kept beside them. Candidates for the former are
+        found by the mean of the query's vectors.
 
         Raises:
             SpaceMismatchError: the queries are of another space.
         """
         condition = parse_filter(where) if where else None
         with self._store.read() as snapshot:
-            space = self._follow(snapshot).space
-            space.require(queries.space)
-            values = as_searched(queries.values, space)
-            return self._finder.find(snapshot, values, k, condition)
+            settings = self._follow(snapshot)
+            (settings.space if isinstance(queries, Vectors) else settings.searched).require(queries.space)
+            made = queries if isinstance(queries, Vectors) else Both(means(queries), queries)
+            return self._hits(snapshot, settings, made, k, where=condition)
 
     def get(self, ids: str | Sequence[str]) -> list[Record]:
         """The records with these ids, in this order.
@@ -437,10 +467,12 @@ class Collection:
         Where only bits, codec or recall change, only codes are made anew. With another depth or dim all vectors are
         replaced: cut where the encoder gives the same by cutting, else encoded again from the stored texts. Readers
         see the old vectors until the new ones are all there, and then those; a stop in between leaves the old ones.
-        Versions from before a change of vectors cannot be opened afterwards, and a graph is built again.
+        Versions from before a change of vectors cannot be opened afterwards, and a graph is built again. To keep
+        more or fewer vectors a record, all texts are encoded again, and the single vectors stay as they are; of vectors
+        that were brought along only fewer can be kept.
 
         Args:
-            size: such as ``L3-d128-b1``; what it leaves out is turned fully up.
+            size: such as ``L3-d128-b1`` or ``v8``; what it leaves out is turned fully up, but for ``v``: one vector.
             codec: as in :meth:`create`.
             recall: as in :meth:`create`; None to leave it.
             candidates: rescored by the vectors for ten results, such as a plan found to be enough: codes are then made
@@ -461,19 +493,23 @@ class Collection:
         with self._lock:
             start, old, before = time.monotonic(), self.settings, self._finder.graph_target
             self._store.writer  # noqa: B018  # says so now if it is open for reading
-            asked, coding = choose(size, codec)
-            turn = Turn(asked, coding.codec if coding else None, recall, candidates, funnel)
-            encoder = other_encoder(self._source, old, asked, given=encoder)
-            new, counts = turn.settings(old, encoder), Counts()
-            if encoder is None:
+            wanted, rest, named = split(size, codec)
+            asked, coding = choose(rest or "full", named)
+            wish = Turn(asked, coding.codec if coding else None, recall, candidates, funnel)
+            brought, encoder = encoder, other_encoder(self._source, old, asked, given=encoder)
+            base = self.encoder if encoder is None and self._source and wanted is not None else encoder
+            new, counts = with_several(wish.settings(old, encoder), wanted, codec, base), Counts()
+            if encoder is None and old.several == new.several:
                 recode(self._store, old, new)
+            elif old.several is not None or new.several is not None:
+                counts = turn(self._store, old, new, base, progress)
             else:
-                counts = revector(self._store, old, new, encoder, progress)
+                counts = revector(self._store, old, new, cast(Encoder, encoder), progress)
             with self._store.read() as snapshot:
                 self._follow(snapshot)
                 version = snapshot.version
             if encoder is not None:
-                self._encoder = encoder
+                self._encoder, self._source = encoder, brought or self._source
             codes, narrowed = self._refresh()
             walked = self._finder.settle_graph(wanted=graph, target=before)
             seconds = time.monotonic() - start
@@ -482,6 +518,7 @@ class Collection:
     def _refresh(self) -> tuple[CodesReport | None, FunnelReport | None]:
         """Bring codes, or the funnel, up to the newest version."""
         has = self.settings
+        self._finder.proxy.refresh(has.several, target=has.recall)
         codes = self._finder.refresh_codes(has.coding, target=has.recall, m=has.candidates)
         return codes, self._finder.refresh_funnel(wanted=has.funnel, target=has.recall)
 
@@ -516,13 +553,14 @@ class Collection:
             CorruptError: ``collection.json`` itself is damaged.
         """
         done = repair(path)
-        if done.missing.get(ARRAY):
+        if done.missing:
             with cls.open(path, encoder=encoder, write=True) as collection:
                 if not collection._source:  # noqa: SLF001  # its own class
                     return done  # vectors were brought along, and only who brought them can bring them again
-                made = encode_missing(collection._store, collection.encoder)  # noqa: SLF001  # its own class
+                store = collection._store  # noqa: SLF001  # its own class
+                made = encode_missing(store, collection.settings, collection.encoder)
             done.actions.append(f"{made} rows were encoded again")
-            done.missing.pop(ARRAY)
+            done.missing.clear()
         with cls.open(path, write=True) as collection:
             collection._refresh()  # noqa: SLF001  # its own class
         return done

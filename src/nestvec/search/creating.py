@@ -11,8 +11,10 @@ from nestvec.core.protocols import Encoder
 from nestvec.core.size import Size
 from nestvec.core.space import Space
 from nestvec.search.coding import choose
+from nestvec.search.columns import with_several
 from nestvec.search.encoding import at_size, load_at
 from nestvec.search.settings import RECALL, Settings
+from nestvec.search.several import split
 
 OVERLAP = 32
 """Tokens: a sentence or two, so that what a cut went through is whole on one of its sides."""
@@ -41,7 +43,9 @@ def settle(wish: Wish) -> tuple[Settings, Encoder | None]:
     """
     if (wish.encoder is None) == (wish.space is None):
         raise InputError("a collection must have either an encoder or a space, got both or neither.")
-    asked, coding = choose(wish.size if wish.size is not None else getattr(wish.encoder, "size", None), wish.codec)
+    size = wish.size if wish.size is not None else getattr(wish.encoder, "size", None)
+    wanted, rest, named = split(size, wish.codec)
+    asked, coding = choose(rest, named)
     encoder = _encoder(wish, asked)
     space = wish.space if encoder is None else encoder.space
     window = 0 if encoder is None else encoder.window
@@ -59,7 +63,7 @@ def settle(wish: Wish) -> tuple[Settings, Encoder | None]:
         recall=wish.recall,
         funnel=wish.funnel,
     )
-    return settings, encoder
+    return with_several(settings, wanted, wish.codec, encoder), encoder
 
 
 def _encoder(wish: Wish, asked: Size) -> Encoder | None:

@@ -18,8 +18,11 @@ from nestvec.search.backends.faiss import HnswGraph
 from nestvec.search.codes import Codes, CodesReport, flat_over
 from nestvec.search.coding import Coding
 from nestvec.search.graph import STALE, Graph, Routed, tune
+from nestvec.search.late import EXACT, living, rank
 from nestvec.search.narrowing import FunnelReport, Narrowing
+from nestvec.search.proxy import Proxy
 from nestvec.search.settings import RECALL
+from nestvec.search.several import Both, Several
 from nestvec.search.warning import IndexWarning
 from nestvec.store import Snapshot, Store
 from nestvec.store.snapshot import State
@@ -63,6 +66,7 @@ class Finder:
         self._store = store
         self.codes = Codes(store)
         self.narrowing = Narrowing(store)
+        self.proxy = Proxy(store)
         self._lock = threading.RLock()
         self._view: tuple[State, Routed] | None = None
         self._graph: Graph | None = None
@@ -73,6 +77,22 @@ class Finder:
         """The ``k`` best rows of a snapshot for each query, of those that meet the filter."""
         allow = None if where is None else self._select(snapshot, where)
         return self.view(snapshot).search(queries, k, allow=allow)
+
+    def find_several(self, snapshot: Snapshot, several: Several, queries: Both, k: int, where: Filter | None) -> Hits:
+        """The ``k`` best rows by MaxSim over the vectors that they keep, among candidates by their single vectors.
+
+        Exact where so few rows may be found that all of them are compared.
+        """
+        if k < 1:
+            raise InputError(f"k must be at least 1, got {k}.")
+        allow = None if where is None else self._select(snapshot, where)
+        m = max(self.proxy.candidates() * max(k, 10) // 10, k)
+        if (len(snapshot) if allow is None else len(allow)) <= max(m, EXACT):
+            candidates = [living(snapshot) if allow is None else allow] * len(queries.several)
+        else:
+            nearest = self.view(snapshot).search(queries.single, m, allow=allow).ids
+            candidates = [rows[rows >= 0] for rows in nearest]
+        return rank(snapshot, several, queries.several, candidates, k)
 
     def view(self, snapshot: Snapshot) -> Routed:
         """The searcher over one snapshot."""

@@ -14,10 +14,11 @@ from nestvec.core.errors import InputError
 from nestvec.core.protocols import Encoder
 from nestvec.core.record import Record
 from nestvec.core.types import JSON, Float32
-from nestvec.core.vectors import Vectors
+from nestvec.core.vectors import MultiVectors, Vectors
 from nestvec.inputs import Fields, Limits, ReadReport, passages, read, read_several
 from nestvec.inputs.rows import clean
-from nestvec.search.settings import ARRAY, Settings, as_searched
+from nestvec.search.columns import Columns, joined
+from nestvec.search.settings import Settings
 from nestvec.store import Snapshot, Store
 from nestvec.tables.row_encoding.fields import row_record
 
@@ -177,6 +178,7 @@ class Indexing:
 
     def __init__(self, store: Store, settings: Settings, encoder: Encoder) -> None:
         self._store, self._settings, self._encoder = store, settings, encoder
+        self._columns = Columns(settings)
 
     def run(self, documents: Documents, *, prune: bool | None = None, progress: Progress | None = None) -> IndexReport:
         """Read, split, encode and commit, batch by batch.
@@ -195,15 +197,13 @@ class Indexing:
                 work = _sort_out(snapshot, known, batch)
                 stale = _stale(snapshot, ended)
                 seen.update(ended)
-                kept = snapshot.vectors(ARRAY, np.array(work.reuse_from, np.int64)) if work.reuse else None
+                kept = self._columns.kept(snapshot, np.array(work.reuse_from, np.int64)) if work.reuse else None
             begun = time.monotonic()
-            vectors = self._encoder.encode(work.encode)
-            self._settings.space.require(vectors.space)  # a table may have learnt since this collection was opened
-            made = as_searched(vectors.values, self._settings.space)
+            made = self._columns.make(work.encode, self._encoder)
             encoded = time.monotonic()
-            values = made if kept is None else np.concatenate([made, kept])
+            columns = made if kept is None else joined([made, kept])
             if work.encode or work.reuse or stale:
-                done = self._store.commit([*work.encode, *work.reuse], {ARRAY: values}, remove=stale)
+                done = self._store.commit([*work.encode, *work.reuse], columns, remove=stale)
                 report.removed += done.removed
                 report.commits += 1
             report.encoding += encoded - begun
@@ -309,19 +309,21 @@ def _time_sample(encoder: Encoder, sample: list[Record]) -> float:
     return (time.monotonic() - start) if len(made) else 0.0
 
 
-def add_vectors(store: Store, settings: Settings, items: Iterable[Item], vectors: Vectors) -> IndexReport:
-    """Commit records together with vectors that somebody else made, one a record.
+def add_vectors(
+    store: Store, settings: Settings, items: Iterable[Item], vectors: Vectors | MultiVectors
+) -> IndexReport:
+    """Commit records together with vectors that somebody else made, one a record or several.
 
     Raises:
         SpaceMismatchError: the vectors are of another space.
-        InputError: there is not one vector for each record.
+        InputError: there is not one vector for each record, or one where several are kept.
     """
-    settings.space.require(vectors.space)
+    columns = Columns(settings).given(vectors)
     report, start = IndexReport(), time.monotonic()
     rows = list(from_items(items)(report.read))
     if len(rows) != len(vectors):
         raise InputError(f"there must be one vector a record, got {len(vectors)} and {len(rows)}. {report.read}")
-    done = store.commit(rows, {ARRAY: as_searched(vectors.values, settings.space)})
+    done = store.commit(rows, columns)
     report.encoded, report.removed, report.commits = done.added, done.removed, 1
     report.seconds = time.monotonic() - start
     return report

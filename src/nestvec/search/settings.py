@@ -14,6 +14,7 @@ from nestvec.core.size import Size
 from nestvec.core.space import Space
 from nestvec.core.types import JSON, Matrix
 from nestvec.search.coding import Coding
+from nestvec.search.several import TOKENS, Several
 
 ARRAY = "dense"
 """Name of the array of one vector per record."""
@@ -54,6 +55,7 @@ class Settings:
         recall: asked of searches through the codec or the funnel: share of the ten nearest.
         candidates: rescored a query for ten results, where that is settled; 0 for as many as ``recall`` takes.
         funnel: search leading dimensions first; they lie in bands of their own on the disk.
+        several: how the several vectors of a record are kept beside the one; None where there is one only.
     """
 
     space: Space
@@ -66,6 +68,7 @@ class Settings:
     recall: float = RECALL
     funnel: bool = False
     candidates: int = 0
+    several: Several | None = None
 
     def __post_init__(self) -> None:
         if self.budget and not 0 <= self.overlap < self.budget // 2:
@@ -87,8 +90,14 @@ class Settings:
 
     @property
     def encoded(self) -> Size:
-        """The size that an encoder gives: bits are left to the codec."""
-        return replace(Size.parse(self.size), bits=None)
+        """The size that an encoder gives for the single vector: bits are left to the codec."""
+        size = Size.parse(self.size)
+        return replace(size, vectors=None if size.many else size.vectors, bits=None)
+
+    @property
+    def searched(self) -> Space:
+        """The space that vectors of queries are in."""
+        return self.space if self.several is None else self.several.space
 
     @property
     def coding(self) -> Coding | None:
@@ -105,8 +114,12 @@ class Settings:
     def to_json(self) -> dict[str, JSON]:
         """As the store keeps it."""
         told = {**asdict(self), "space": self.space.to_json(), "arrays": {ARRAY: self.space.dim}}
+        del told["several"]
         if not self.candidates:
             del told["candidates"]
+        if self.several is not None:
+            told |= {"several": self.several.to_json(), "ragged": [TOKENS]}
+            told["arrays"] |= {TOKENS: self.several.coder.bytes_per_vector}
         if self.funnel:
             return {**told, "bands": {ARRAY: list(self.bands)}}
         del told["funnel"]
@@ -130,4 +143,5 @@ class Settings:
             recall=cast(float, data.get("recall", RECALL)),
             funnel=cast(bool, data.get("funnel", False)),
             candidates=cast(int, data.get("candidates", 0)),
+            several=Several.from_json(cast("dict[str, JSON]", several)) if (several := data.get("several")) else None,
         )

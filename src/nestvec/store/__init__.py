@@ -3,6 +3,7 @@
 from nestvec.store.committing import Commit
 from nestvec.store.compact import Compaction
 from nestvec.store.disk import Disk
+from nestvec.store.ragged import Ragged, RaggedSegment
 from nestvec.store.repair import Repair, repair
 from nestvec.store.segment import Segment
 from nestvec.store.snapshot import Snapshot
@@ -14,6 +15,8 @@ __all__ = [
     "Compaction",
     "Disk",
     "Problem",
+    "Ragged",
+    "RaggedSegment",
     "Repair",
     "Segment",
     "Snapshot",

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nestvec.core.arrays import as_matrix
 from nestvec.core.errors import InputError, ShapeError
 from nestvec.core.record import Record
-from nestvec.core.types import ArrayLike, Matrix
+from nestvec.core.types import ArrayLike
+from nestvec.store.ragged import Ragged, as_block
 from nestvec.store.schema import INSERT_ROW, is_unicode, to_row
-from nestvec.store.writer import Writer
+from nestvec.store.writer import Block, Writer
 
 
 @dataclass(frozen=True)
@@ -47,23 +47,27 @@ def earlier(writer: Writer, commit_id: str) -> Commit | None:
 
 
 def checked(
-    records: Sequence[Record], arrays: Mapping[str, ArrayLike], *, dims: Mapping[str, int]
-) -> tuple[Sequence[Record], dict[str, Matrix]]:
+    writer: Writer, records: Sequence[Record], arrays: Mapping[str, ArrayLike | Ragged], *, dims: Mapping[str, int]
+) -> tuple[Sequence[Record], dict[str, Block]]:
     """Records and their vectors, the last of those with one id.
 
     Args:
+        writer: of the collection.
         records: any.
-        arrays: ``[n, d]`` each, one row a record.
+        arrays: ``[n, d]`` each, one row a record, or codes of ``n`` rows.
         dims: the arrays that there must be, and ``d`` of each.
 
     Raises:
-        InputError: an array is missing or unknown.
+        InputError: an array is missing or unknown, or is not codes where there must be codes.
         ShapeError, NotFiniteError: an array does not fit.
     """
     n = len(records)
     if n and set(arrays) != set(dims):
         raise InputError(f"a commit must bring the arrays {sorted(dims)}, got {sorted(arrays)}.")
-    blocks = {name: as_matrix(arrays[name], name=name, dim=dims[name]) for name in arrays}
+    blocks = {
+        name: as_block(values, name=name, dim=dims[name], ragged=writer.is_ragged(name))
+        for name, values in arrays.items()
+    }
     for name, block in blocks.items():
         if len(block) != n:
             raise ShapeError(f"{name} must have one row per record, got {len(block)} rows for {n} records.")
@@ -74,7 +78,7 @@ def checked(
 
 
 def commit(
-    writer: Writer, records: Sequence[Record], blocks: Mapping[str, Matrix], remove: set[str], commit_id: str | None
+    writer: Writer, records: Sequence[Record], blocks: Mapping[str, Block], remove: set[str], commit_id: str | None
 ) -> Commit:
     """Segment files, their folder, one transaction, HEAD; each synced before the next.
 

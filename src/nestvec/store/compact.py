@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
 from nestvec.core.types import Int64
+from nestvec.store.ragged import Ragged, RaggedSegment
 from nestvec.store.schema import fold_log
 from nestvec.store.segment import Segment, SegmentInfo
-from nestvec.store.writer import Writer, checked_values, segment_list
+from nestvec.store.writer import Block, Writer, checked_values, segment_list
 
 _MERGE_AT = 32  # small segments that may lie about before they are merged: bounds open files and search overhead
 _SMALL = 8192  # rows; merging more at a time would make a commit wait for old data to be copied
@@ -104,7 +106,7 @@ def _is_due(writer: Writer, info: SegmentInfo) -> bool:
     return segment.widths != writer.widths(info.array) or len(_kept(writer, segment)) < info.n
 
 
-def _kept(writer: Writer, segment: Segment) -> Int64[np.ndarray, " m"]:
+def _kept(writer: Writer, segment: Segment | RaggedSegment) -> Int64[np.ndarray, " m"]:
     """Positions in a segment whose rows the database still has, also those left by an interrupted compaction."""
     there = writer.db.execute("SELECT rid FROM row WHERE rid BETWEEN ? AND ?", (segment.info.first, segment.info.last))
     known = np.fromiter((rid for (rid,) in there), np.int64)
@@ -125,8 +127,8 @@ def _replace(writer: Writer, array: str, group: list[SegmentInfo]) -> None:
 
 
 def _values(
-    segments: list[Segment], kept: list[Int64[np.ndarray, " _"]], order: Int64[np.ndarray, " n"]
-) -> Iterator[np.ndarray]:
+    segments: list[Segment | RaggedSegment], kept: list[Int64[np.ndarray, " _"]], order: Int64[np.ndarray, " n"]
+) -> Iterator[Block]:
     if (np.diff(order) == 1).all():
         for segment, positions in zip(segments, kept, strict=True):
             yield from checked_values(segment, positions)
@@ -135,11 +137,16 @@ def _values(
     position = np.concatenate(kept)[order]
     for start in range(0, len(order), 4096):
         some = slice(start, start + 4096)
-        block = np.empty((len(source[some]), sum(segments[0].widths)), np.float32)
-        for number in np.unique(source[some]):
-            here = source[some] == number
-            block[here] = np.concatenate(list(checked_values(segments[number], position[some][here])))
-        yield block
+        places = [np.flatnonzero(source[some] == number) for number in range(len(segments))]
+        there = [(segment, at) for segment, at in zip(segments, places, strict=True) if len(at)]
+        parts = [block for segment, at in there for block in checked_values(segment, position[some][at])]
+        yield _joined(parts)[np.argsort(np.concatenate(places))]
+
+
+def _joined(parts: list[Block]) -> Block:
+    if isinstance(parts[0], Ragged):
+        return Ragged.join(cast("list[Ragged]", parts), width=parts[0].values.shape[1])
+    return np.concatenate(cast("list[np.ndarray]", parts))
 
 
 def _size(writer: Writer) -> int:

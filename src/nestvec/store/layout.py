@@ -28,7 +28,9 @@ QUARANTINE = "quarantine"
 BANDS = "bands"
 """Segments whose leading dimensions stand apart from the others."""
 _MOST_BANDS = 16  # their widths have to find room in the header of a segment
-FEATURES: frozenset[str] = frozenset({BANDS})
+RAGGED = "ragged"
+"""Segments whose rows hold several codes each."""
+FEATURES: frozenset[str] = frozenset({BANDS, RAGGED})
 """Names of additions to format 1 that this nestvec knows. A file that lists another one is refused."""
 
 
@@ -165,7 +167,7 @@ def copy_settings(path: Path, settings: Mapping[str, JSON], disk: Disk) -> None:
 
 def _features(settings: Mapping[str, JSON]) -> list[str]:
     """What a reader has to know to read segments written under these settings."""
-    return [BANDS] if settings.get("bands") else []
+    return [name for name in (BANDS, RAGGED) if settings.get(name)]
 
 
 def _with_sum(content: Mapping[str, object]) -> bytes:
@@ -177,7 +179,7 @@ def _summed(body: bytes) -> bytes:
 
 
 def check_arrays(settings: Mapping[str, JSON]) -> None:
-    """Return if the settings name their arrays, and cut none into bands that do not fit it.
+    """Return if the settings name their arrays, cut none into bands that do not fit it, and call known ones ragged.
 
     Raises:
         InputError: they do not.
@@ -193,6 +195,9 @@ def check_arrays(settings: Mapping[str, JSON]) -> None:
             f"bands must give an array at most {_MOST_BANDS} widths that add up to its dim, as in "
             f"{{'dense': [64, 64, 256]}} for {arrays}, got {bands!r}."
         )
+    ragged = settings.get("ragged") or []
+    if not isinstance(ragged, list) or not set(ragged) <= set(arrays) - set(bands):
+        raise InputError(f"ragged must name arrays without bands, as in ['tokens'], for {arrays}, got {ragged!r}.")
 
 
 def _fit(widths: object, dim: object) -> bool:

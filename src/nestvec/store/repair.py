@@ -19,8 +19,9 @@ from nestvec.store import derived, layout, pages
 from nestvec.store.disk import Disk, storage_errors
 from nestvec.store.head import Head, create_head, newest, read_head
 from nestvec.store.lock import WriterLock
+from nestvec.store.ragged import open_file, recover_file
 from nestvec.store.schema import FORMAT, LEXICON, TABLES, connect, disconnect, from_row
-from nestvec.store.segment import Segment, SegmentInfo, recover_segment
+from nestvec.store.segment import SegmentInfo
 from nestvec.store.writer import Writer, newest_version, segment_list
 
 _ROW = "rid, id, title, text, meta, parent, place, digest, born, died"
@@ -88,7 +89,7 @@ def repair(path: str | Path, *, disk: Disk | None = None) -> Repair:
 def missing_rows(db: apsw.Connection, path: Path, array: str) -> Int64[np.ndarray, " m"]:
     """Row ids of living rows that have no vector in ``array``, ascending."""
     alive = np.fromiter((r for (r,) in db.execute("SELECT rid FROM row WHERE died IS NULL ORDER BY rid")), np.int64)
-    rows = [Segment.open(path / layout.SEGMENTS, info).rows for info in segment_list(db, array)]
+    rows = [open_file(path / layout.SEGMENTS, info).rows for info in segment_list(db, array)]
     return np.setdiff1d(alive, np.concatenate([np.zeros(0, np.int64), *rows]), assume_unique=True)
 
 
@@ -146,7 +147,7 @@ def _salvage(writer: Writer, broken: Path, head: Head | None, done: Repair) -> N
             words = (row[0], record.text, record.title)
             writer.db.execute("INSERT INTO lexicon (rowid, text, title) VALUES (?, ?, ?)", words)
             saved += 1
-        found = [i for f in sorted((writer.path / layout.SEGMENTS).glob("*.seg")) if (i := recover_segment(f))]
+        found = [i for f in sorted((writer.path / layout.SEGMENTS).glob("*.seg")) if (i := recover_file(f))]
         listed = _without_overlap(writer, found)
         writer.list_segments(listed)
         last_rid = max([info.last for info in listed] + [int(writer.db.execute("SELECT max(rid) FROM row").get or 0)])
@@ -209,7 +210,7 @@ def _without_overlap(writer: Writer, found: list[SegmentInfo]) -> list[SegmentIn
     kept: list[SegmentInfo] = []
     seen = {name: np.zeros(0, np.int64) for name in writer.arrays}
     for info in sorted(found, key=lambda i: -i.n):
-        segment = Segment.open(writer.path / layout.SEGMENTS, info)
+        segment = open_file(writer.path / layout.SEGMENTS, info)
         same = sum(segment.widths) == writer.arrays.get(info.array) and segment.generation == writer.generation
         if same and not np.isin(segment.rows, seen[info.array]).any():
             seen[info.array] = np.concatenate([seen[info.array], segment.rows])
@@ -222,7 +223,7 @@ def _repair_segments(writer: Writer, done: Repair) -> None:
     for info in segment_list(writer.db):
         path = writer.path / layout.SEGMENTS / info.name
         try:
-            segment = Segment.open(path.parent, info)
+            segment = open_file(path.parent, info)
             orphans = np.flatnonzero(~np.isin(segment.rows, known))
             bad = np.union1d(segment.bad_positions(), orphans)
         except FileNotFoundError:

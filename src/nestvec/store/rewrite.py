@@ -7,17 +7,17 @@ from typing import cast
 
 import numpy as np
 
-from nestvec.core.arrays import as_matrix
 from nestvec.core.errors import InputError, ShapeError
 from nestvec.core.types import JSON, Int64, Matrix
 from nestvec.store import derived, layout
 from nestvec.store.compact import forget_dead
 from nestvec.store.head import Head
+from nestvec.store.ragged import Ragged, as_block
 from nestvec.store.segment import SegmentInfo
-from nestvec.store.writer import Writer, segment_list
+from nestvec.store.writer import Block, Writer, segment_list
 
-Values = Callable[[Int64[np.ndarray, " m"]], Matrix]
-"""From row ids, ascending, to their vectors."""
+Values = Callable[[Int64[np.ndarray, " m"]], Matrix | Ragged]
+"""From row ids, ascending, to their vectors, or to their codes where a row has several."""
 
 _SEGMENT = 1 << 16  # rows of a new segment; larger ones save little, smaller ones cost open files
 _BATCH = 4096  # rows asked for at a time: what is held in memory
@@ -62,7 +62,7 @@ def rewrite(writer: Writer, settings: Mapping[str, JSON], values: Mapping[str, V
     try:
         for array, make in values.items():
             for rows in groups:
-                new.append(fresh.write_segment(array, rows, _blocks(make, rows, dim=fresh.arrays[array])))  # noqa: PERF401  # what was written is known when the next one fails
+                new.append(fresh.write_segment(array, rows, _blocks(fresh, array, make, rows)))  # noqa: PERF401  # what was written is known when the next one fails
     except BaseException:
         writer.remove_segments(new)
         raise
@@ -79,10 +79,11 @@ def rewrite(writer: Writer, settings: Mapping[str, JSON], values: Mapping[str, V
         writer.disk.remove(writer.path / layout.DERIVED / file)
 
 
-def _blocks(make: Values, rows: Int64[np.ndarray, " n"], *, dim: int) -> Iterator[Matrix]:
+def _blocks(writer: Writer, array: str, make: Values, rows: Int64[np.ndarray, " n"]) -> Iterator[Block]:
+    dim, ragged = writer.arrays[array], writer.is_ragged(array)
     for start in range(0, len(rows), _BATCH):
         some = rows[start : start + _BATCH]
-        block = as_matrix(make(some), name="new vectors", dim=dim)
+        block = as_block(make(some), name="new vectors", dim=dim, ragged=ragged)
         if len(block) != len(some):
             raise ShapeError(f"there must be one new vector a row, got {len(block)} for {len(some)} rows.")
         yield block

@@ -25,9 +25,13 @@ from nestvec.core.errors import CorruptError, FormatError, NestvecError
 from nestvec.core.types import Array, Float32, Int64
 from nestvec.store.disk import Disk
 
-_MAGIC = b"NVSEG\0\0\1"
-_HEADER = 512
-_BLOCK = 1 << 20
+MAGIC = b"NVSEG\0\0\1"
+HEADER = 512
+"""Bytes before the values."""
+LAYOUTS = {"rows": "<f4", "bands": "<f4", "ragged": "|u1"}
+"""Ways in which values may lie in a segment, and the type of a value in each; the last is that of
+:mod:`nestvec.store.ragged`."""
+BLOCK = 1 << 20
 """Bytes under one checksum: small enough that a first look at one row is cheap, large enough to be noise on disk."""
 
 
@@ -73,7 +77,7 @@ def write_segment(
     """
     n, first, last = len(rows), int(rows[0]), int(rows[-1])
     dense = last - first == n - 1
-    frame = _Frame(n, widths, max(1, _BLOCK // (4 * sum(widths))), first if dense else None)
+    frame = _Frame(n, widths, max(1, BLOCK // (4 * sum(widths))), first if dense else None)
     header = frame.header(array, generation)
     sums: list[list[bytes]] = [[] for _ in widths]
     table = b""
@@ -131,21 +135,21 @@ class Segment:
         """
         path = folder / info.name
         data = np.memmap(path, np.uint8, "r") if path.stat().st_size else np.zeros(0, np.uint8)
-        if len(data) != info.length or info.length < _HEADER:
-            raise _damaged(path, f"it has {len(data)} bytes instead of {info.length}")
-        header = data[:_HEADER].tobytes()
+        if len(data) != info.length or info.length < HEADER:
+            raise damaged(path, f"it has {len(data)} bytes instead of {info.length}")
+        header = data[:HEADER].tobytes()
         known = read_header(path, header)
         frame = _Frame.of(known)
         stop, rows_stop = frame.starts[-1], frame.sums_start
         sums = data[rows_stop:].tobytes()
         if xxhash.xxh3_128_digest(header + sums) != info.digest:
-            raise _damaged(path, "its table of checksums does not match")
+            raise damaged(path, "its table of checksums does not match")
         if frame.first is not None:
             rows = np.arange(frame.first, frame.first + frame.n, dtype=np.int64)
         else:
             rows = data[stop:rows_stop].view("<i8")
             if xxhash.xxh3_64_digest(rows.tobytes()) != sums[-8:]:
-                raise _damaged(path, "its row ids do not match their checksum")
+                raise damaged(path, "its row ids do not match their checksum")
         spans = zip(pairwise(frame.starts), frame.widths, strict=True)
         bands = tuple(data[lo:hi].view("<f4").reshape(frame.n, width) for (lo, hi), width in spans)
         checked = np.zeros((len(bands), frame.blocks), bool)
@@ -199,7 +203,7 @@ class Segment:
                 if not self._checked[band, number]:
                     if not self._is_good(band, number):
                         where = f"block {number}" + (f" of band {band}" if len(self.bands) > 1 else "")
-                        raise _damaged(self.path, f"{where} does not match its checksum")
+                        raise damaged(self.path, f"{where} does not match its checksum")
                     self._checked[band, number] = True
 
     def _is_good(self, band: int, number: int) -> bool:
@@ -222,7 +226,7 @@ def recover_segment(path: Path) -> SegmentInfo | None:
     """
     size = path.stat().st_size
     with path.open("rb") as file:
-        header = file.read(_HEADER)
+        header = file.read(HEADER)
         try:
             known = read_header(path, header)
         except NestvecError:
@@ -247,14 +251,20 @@ def read_header(path: Path, header: bytes) -> dict[str, Any]:
         CorruptError: the checksum of the header does not match.
         FormatError: a layout that this nestvec does not know.
     """
-    if len(header) != _HEADER or xxhash.xxh3_64_digest(header[:-8]) != header[-8:]:
-        raise _damaged(path, "its header does not match its checksum")
-    if header[:8] != _MAGIC:
+    if len(header) != HEADER or xxhash.xxh3_64_digest(header[:-8]) != header[-8:]:
+        raise damaged(path, "its header does not match its checksum")
+    if header[:8] != MAGIC:
         raise FormatError(f"{path} must be a segment of format 1; upgrade nestvec to read it.")
     known = json.loads(header[8:-8].rstrip(b"\0"))
-    if known["dtype"] != "<f4" or known["layout"] not in ("rows", "bands"):
+    if LAYOUTS.get(known["layout"]) != known["dtype"]:
         raise FormatError(f"{path} has layout {known['layout']}/{known['dtype']}; upgrade nestvec to read it.")
     return dict(known)
+
+
+def seal(known: Mapping[str, Any]) -> bytes:
+    """The first bytes of a segment file, with their checksum; :func:`read_header` reads them."""
+    body = (MAGIC + json.dumps(dict(known)).encode()).ljust(HEADER - 8, b"\0")
+    return body + xxhash.xxh3_64_digest(body)
 
 
 @dataclass(frozen=True)
@@ -282,7 +292,7 @@ class _Frame:
     @property
     def starts(self) -> tuple[int, ...]:
         """Offset of each band, and of what comes after the last."""
-        return tuple(accumulate((4 * self.n * width for width in self.widths), initial=_HEADER))
+        return tuple(accumulate((4 * self.n * width for width in self.widths), initial=HEADER))
 
     @property
     def blocks(self) -> int:
@@ -306,8 +316,7 @@ class _Frame:
         known |= {"n": self.n, "dim": sum(self.widths), "block_rows": self.block_rows, "first": self.first}
         known |= {"widths": self.widths} if banded else {}
         known |= {"generation": generation} if generation else {}
-        body = (_MAGIC + json.dumps(known).encode()).ljust(_HEADER - 8, b"\0")
-        return body + xxhash.xxh3_64_digest(body)
+        return seal(known)
 
 
 def _regroup(blocks: Iterator[Array], size: int) -> Iterator[Array]:
@@ -327,7 +336,8 @@ def _regroup(blocks: Iterator[Array], size: int) -> Iterator[Array]:
         yield held[0] if len(held) == 1 else np.concatenate(held)
 
 
-def _damaged(path: Path, what: str) -> CorruptError:
+def damaged(path: Path, what: str) -> CorruptError:
+    """The error for a segment file that is not as it was written."""
     return CorruptError(
         f"{path} must hold what was written to it, but {what}. Run: nestvec repair {path.parent.parent}"
     )

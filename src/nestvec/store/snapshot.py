@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import apsw
 import numpy as np
@@ -14,6 +15,7 @@ from nestvec.core.filters import Filter
 from nestvec.core.record import Record
 from nestvec.core.types import JSON, Float32, Int64
 from nestvec.store.pushdown import to_sql
+from nestvec.store.ragged import Ragged, RaggedSegment
 from nestvec.store.schema import ALIVE, ROW_COLUMNS, from_row, is_unicode
 from nestvec.store.segment import Segment
 
@@ -37,7 +39,7 @@ class State:
     version: int
     count: int
     last: int
-    segments: dict[str, tuple[Segment, ...]]
+    segments: dict[str, tuple[Segment | RaggedSegment, ...]]
     dead: Int64[np.ndarray, " m"]
     settings: Mapping[str, JSON]
 
@@ -58,8 +60,12 @@ class Snapshot:
         return self.state.count
 
     def segments(self, array: str) -> tuple[Segment, ...]:
-        """The open segments of one array, ascending by row id."""
-        return self.state.segments.get(array, ())
+        """The open segments of one array of vectors, ascending by row id."""
+        return cast("tuple[Segment, ...]", self.state.segments.get(array, ()))
+
+    def ragged(self, array: str) -> tuple[RaggedSegment, ...]:
+        """The open segments of one array of several codes a row, ascending by row id."""
+        return cast("tuple[RaggedSegment, ...]", self.state.segments.get(array, ()))
 
     def records(self, rids: Sequence[int] | Int64[np.ndarray, " k"]) -> list[Record]:
         """The records with these row ids, in this order.
@@ -193,6 +199,25 @@ class Snapshot:
                 f"every row must have a vector in {array!r}, got row {rids[~found][0]}, which has none."
             )
         return out
+
+    def several(self, array: str, rids: Int64[np.ndarray, " k"]) -> Ragged:
+        """The codes of these row ids, in this order, their blocks verified; none of a row that has lost them to damage.
+
+        Raises:
+            CorruptError: a block is damaged.
+        """
+        width = int(cast("dict[str, int]", self.state.settings["arrays"])[array])
+        parts, places = [Ragged.join([], width=width)], [np.zeros(0, np.int64)]
+        for segment in self.ragged(array):
+            at = np.searchsorted(segment.rows, rids)
+            here = np.flatnonzero((at < len(segment)) & (segment.rows[np.minimum(at, len(segment) - 1)] == rids))
+            segment.touch_at(at[here])
+            parts.append(segment.take(at[here]))
+            places.append(here)
+        found = np.concatenate(places)
+        lost = np.setdiff1d(np.arange(len(rids)), found, assume_unique=True)
+        parts.append(Ragged(np.zeros((0, width), np.uint8), np.zeros(len(lost) + 1, np.int64)))
+        return Ragged.join(parts, width=width)[np.argsort(np.concatenate([found, lost]))]
 
     def _index_hint(self) -> str:
         # the index on ids holds live rows only: it serves the newest version, an older one reads the table

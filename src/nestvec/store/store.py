@@ -17,7 +17,6 @@ from typing import Any
 import apsw
 import numpy as np
 
-from nestvec.core.arrays import as_matrix
 from nestvec.core.errors import CorruptError, InputError, StoreError, VersionError
 from nestvec.core.record import Record
 from nestvec.core.types import JSON, ArrayLike, Int64
@@ -27,6 +26,7 @@ from nestvec.store.compact import Compaction, compact, merge_small
 from nestvec.store.disk import Disk, sqlite_errors, storage_errors
 from nestvec.store.head import Head, create_head, newest, read_head
 from nestvec.store.lock import WriterLock
+from nestvec.store.ragged import Ragged, RaggedSegment, as_block
 from nestvec.store.repair import missing_rows
 from nestvec.store.rewrite import Values, change_settings, rewrite
 from nestvec.store.schema import connect, disconnect
@@ -266,7 +266,7 @@ class Store:
         if known is not None and known.version == version:
             return known
         opened = {s.info.name: s for group in known.segments.values() for s in group} if known else {}
-        groups: dict[str, list[Segment]] = {}
+        groups: dict[str, list[Segment | RaggedSegment]] = {}
         for info in segment_list(db):
             groups.setdefault(info.array, []).append(opened.get(info.name) or open_segment(self.path, info))
         count, last = db.execute("SELECT count, last_rid FROM version WHERE version = ?", (version,)).get
@@ -298,7 +298,7 @@ class Store:
     def commit(
         self,
         records: Sequence[Record] = (),
-        arrays: Mapping[str, ArrayLike] | None = None,
+        arrays: Mapping[str, ArrayLike | Ragged] | None = None,
         *,
         remove: Iterable[str] = (),
         commit_id: str | None = None,
@@ -310,7 +310,7 @@ class Store:
         Args:
             records: a record whose id is in the collection replaces the one there; of two with the same
                 id in one commit the later wins.
-            arrays: for every array of the collection one vector per record, ``[n, d]``.
+            arrays: for every array of the collection one vector per record, ``[n, d]``, or its codes.
             remove: ids to take away; those that are not there are no error.
             commit_id: makes a retry safe: a second commit with the same id does nothing.
 
@@ -322,7 +322,9 @@ class Store:
         with self._writing, storage_errors(self.path):
             if commit_id is not None and (before := earlier(self.writer, commit_id)) is not None:
                 return before
-            result = commit(self.writer, *checked(records, arrays or {}, dims=self.arrays), set(remove), commit_id)
+            result = commit(
+                self.writer, *checked(self.writer, records, arrays or {}, dims=self.arrays), set(remove), commit_id
+            )
             try:
                 merged = merge_small(self.writer)
             except (OSError, apsw.Error):  # the commit is durable all the same, and the merge is tried after the next
@@ -382,19 +384,19 @@ class Store:
         with storage_errors(self.path), self._reader() as db:
             return missing_rows(db, self.path, array)
 
-    def restore(self, array: str, rids: Int64[np.ndarray, " m"], values: ArrayLike) -> None:
+    def restore(self, array: str, rids: Int64[np.ndarray, " m"], values: ArrayLike | Ragged) -> None:
         """Give rows that have lost their vector a new one. Makes no version: the records are as they were.
 
         Args:
             array: which array.
             rids: ``[m]`` int64, ascending, out of :meth:`missing`.
-            values: ``[m, d]``.
+            values: ``[m, d]``, or codes of ``m`` rows.
 
         Raises:
             InputError: one of the rows has a vector.
         """
         with self._writing, storage_errors(self.path):
-            block = as_matrix(values, name=array, dim=self.arrays[array])
+            block = as_block(values, name=array, dim=self.arrays[array], ragged=self.writer.is_ragged(array))
             if len(block) != len(rids) or not np.isin(rids, self.missing(array)).all():
                 raise InputError(
                     f"restore takes one vector for each missing row, got {len(block)} for {len(rids)} rows."
@@ -444,7 +446,7 @@ def _end(db: apsw.Connection) -> None:
         db.execute("ROLLBACK")
 
 
-def _strays(db: apsw.Connection, groups: Mapping[str, Sequence[Segment]]) -> Int64[np.ndarray, " m"]:
+def _strays(db: apsw.Connection, groups: Mapping[str, Sequence[Segment | RaggedSegment]]) -> Int64[np.ndarray, " m"]:
     """Row ids that have vectors in some segment and no row."""
     known = np.fromiter((rid for (rid,) in db.execute("SELECT rid FROM row ORDER BY rid")), np.int64)
     held = [segment.rows for group in groups.values() for segment in group]

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 import apsw
 import numpy as np
@@ -16,8 +16,8 @@ from nestvec.core.types import JSON
 from nestvec.store import derived, layout, pages
 from nestvec.store.disk import storage_errors
 from nestvec.store.head import newest, read_head
+from nestvec.store.ragged import open_file
 from nestvec.store.schema import connect, disconnect
-from nestvec.store.segment import Segment
 from nestvec.store.writer import newest_version, segment_list
 
 
@@ -143,12 +143,11 @@ def _database(path: Path, db: apsw.Connection, *, quick: bool) -> Iterator[Probl
 
 
 def _segments(path: Path, db: apsw.Connection, *, quick: bool) -> Iterator[Problem]:
-    arrays = {info.array for info in segment_list(db)}
-    covered: dict[str, list[np.ndarray]] = {name: [] for name in arrays}
+    covered: dict[str, list[np.ndarray]] = {name: [] for name in _arrays(path, db)}
     for info in segment_list(db):
         file = f"{layout.SEGMENTS}/{info.name}"
         try:
-            segment = Segment.open(path / layout.SEGMENTS, info)
+            segment = open_file(path / layout.SEGMENTS, info)
             covered[info.array].append(segment.rows)
             bad = 0 if quick else len(segment.bad_positions())
         except FileNotFoundError:
@@ -165,6 +164,15 @@ def _segments(path: Path, db: apsw.Connection, *, quick: bool) -> Iterator[Probl
         without = np.setdiff1d(alive, np.concatenate([np.zeros(0, np.int64), *rows]), assume_unique=True)
         if len(without):
             yield Problem(layout.SEGMENTS, f"{len(without)} rows have no vector in {name!r}, the first is {without[0]}")
+
+
+def _arrays(path: Path, db: apsw.Connection) -> list[str]:
+    """Names of the arrays that every row must be in; of damaged settings those that there are segments of."""
+    try:
+        settings = layout.settings_in(db) or layout.read_settings(path)
+    except CorruptError:
+        return sorted({info.array for info in segment_list(db)})
+    return sorted(cast("dict[str, int]", settings["arrays"]))
 
 
 def _derived(path: Path, db: apsw.Connection, *, quick: bool) -> Iterator[Problem]:  # noqa: ARG001  # as the others

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import apsw
 import numpy as np
@@ -18,7 +18,11 @@ from nestvec.core.types import Float32, Int64
 from nestvec.store import layout
 from nestvec.store.disk import Disk
 from nestvec.store.head import Head, advance_head
+from nestvec.store.ragged import Ragged, RaggedSegment, open_file, write_ragged
 from nestvec.store.segment import Segment, SegmentInfo, write_segment
+
+Block = Float32[np.ndarray, "_ d"] | Ragged
+"""Values of some rows of an array: vectors, or codes."""
 
 _SEGMENT_COLUMNS = "name, array, n, first, last, length, digest"
 
@@ -46,6 +50,10 @@ class Writer:
         """How many dimensions stand in each band of the segments that are written for an array."""
         return tuple((self.settings.get("bands") or {}).get(array) or (self.arrays[array],))
 
+    def is_ragged(self, array: str) -> bool:
+        """Whether the rows of an array hold several codes each; its dim is the bytes of one."""
+        return array in (self.settings.get("ragged") or ())
+
     @property
     def generation(self) -> int:
         """How often the vectors of the whole collection were replaced."""
@@ -66,14 +74,16 @@ class Writer:
             raise
         self.disk.point("committed")
 
-    def write_segment(
-        self, array: str, rows: Int64[np.ndarray, " n"], blocks: Iterator[Float32[np.ndarray, "_ d"]]
-    ) -> SegmentInfo:
+    def write_segment(self, array: str, rows: Int64[np.ndarray, " n"], blocks: Iterator[Block]) -> SegmentInfo:
         """Write and sync one segment file under a name of its own; nothing refers to it yet."""
         path = self.path / layout.SEGMENTS / f"{array}-{int(rows[0]):012d}-{secrets.token_hex(4)}.seg"
         widths, generation = self.widths(array), self.generation
         try:
-            return write_segment(path, array, rows, blocks, widths=widths, disk=self.disk, generation=generation)
+            if self.is_ragged(array):
+                several = cast("Iterator[Ragged]", blocks)
+                return write_ragged(path, array, rows, several, width=widths[0], disk=self.disk, generation=generation)
+            one = cast("Iterator[Float32[np.ndarray, '_ d']]", blocks)
+            return write_segment(path, array, rows, one, widths=widths, disk=self.disk, generation=generation)
         except BaseException:
             self.disk.remove(path)  # a full disk needs the space back now
             raise
@@ -93,7 +103,7 @@ class Writer:
         for info in segments:
             self.disk.remove(self.path / layout.SEGMENTS / info.name)
 
-    def open_segment(self, info: SegmentInfo) -> Segment:
+    def open_segment(self, info: SegmentInfo) -> Segment | RaggedSegment:
         """Map a segment file; see :func:`open_segment`."""
         return open_segment(self.path, info)
 
@@ -143,19 +153,21 @@ def segment_list(db: apsw.Connection, array: str | None = None) -> list[SegmentI
     return [SegmentInfo(*row) for row in db.execute(query, {"a": array})]
 
 
-def open_segment(path: Path, info: SegmentInfo) -> Segment:
+def open_segment(path: Path, info: SegmentInfo) -> Segment | RaggedSegment:
     """Map a segment file of the collection at ``path``.
 
     Raises:
         CorruptError: it is missing, or damaged.
     """
     try:
-        return Segment.open(path / layout.SEGMENTS, info)
+        return open_file(path / layout.SEGMENTS, info)
     except FileNotFoundError as cause:
         raise CorruptError(f"{cause.filename} is missing. Run: nestvec repair {path}") from cause
 
 
-def checked_values(segment: Segment, positions: Int64[np.ndarray, " m"] | None = None) -> Iterator[np.ndarray]:
+def checked_values(
+    segment: Segment | RaggedSegment, positions: Int64[np.ndarray, " m"] | None = None
+) -> Iterator[Block]:
     """The values of a segment, or of some of its rows, in pieces, each verified before it is given out."""
     step = 4096
     count = len(segment) if positions is None else len(positions)

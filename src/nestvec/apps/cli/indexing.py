@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from nestvec.inputs import ReadReport
     from nestvec.search.collection import Collection
     from nestvec.search.indexing import IndexReport, Survey
+    from nestvec.search.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,10 @@ def index(
     size: Annotated[
         str | None,
         typer.Option("--size", metavar="SIZE", help="Of a new collection, as in L3-d128-b1."),
+    ] = None,
+    vectors: Annotated[
+        str | None,
+        typer.Option("--vectors", metavar="N", help="Kept for each record: 1, 8, 25% of its tokens, or all."),
     ] = None,
     codec: Annotated[
         str | None, typer.Option("--codec", metavar="NAME", help="What keeps its vectors in so many bits, as in pq@1.")
@@ -93,7 +98,9 @@ def index(
 
     out = Output(as_json=json, quiet=quiet)
     pinned = tuple(name for name in ("model", "passage_tokens", "overlap") if from_flag(ctx, name))
-    wanted = _Wanted(to, model, str(precision), device, passage_tokens, overlap, size, codec, funnel, pinned)
+    wanted = _Wanted(
+        to, model, str(precision), device, passage_tokens, overlap, _sized_to(size, vectors), codec, funnel, pinned
+    )
     limits, fields = Limits(encoding=encoding), Fields(id=id_field, title=title_field, text=tuple(text_field or ()))
     if dry_run and "-" in paths:
         raise typer.BadParameter("standard input can be read only once; save it to a file to survey it.")
@@ -144,6 +151,7 @@ def _opened(wanted: _Wanted, out: Output, *, write: bool) -> Iterator[Collection
     from nestvec.search.coding import choose
     from nestvec.search.collection import Collection
     from nestvec.search.encoding import load_at
+    from nestvec.search.several import split
 
     try:
         there = Collection.open(wanted.to, write=write)
@@ -160,14 +168,15 @@ def _opened(wanted: _Wanted, out: Output, *, write: bool) -> Iterator[Collection
         return
     if wanted.to.exists() and not (wanted.to.is_dir() and _is_ours_to_fill(wanted.to)):
         raise InputError(f"--to must be a collection, a new or an empty folder, got {str(wanted.to)!r}, which is not.")
-    asked, _ = choose(wanted.size, wanted.codec)  # says what there is before a model is loaded
+    _, rest, codec = split(wanted.size, wanted.codec)
+    asked, _ = choose(rest, codec)  # says what there is before a model is loaded
     with waiting(out, "loading the model"):
         encoder = load_at(wanted.model or "default", asked, **_options(wanted))
     pinned: dict[str, Any] = {
         "encoder": encoder,
         "budget": wanted.passage_tokens,
         "overlap": wanted.overlap,
-        "size": asked,
+        "size": wanted.size if wanted.size is not None else asked,
         "codec": wanted.codec,
         "funnel": wanted.funnel,
     }
@@ -218,17 +227,46 @@ def _check_pinned(collection: Collection, wanted: _Wanted) -> None:
 
 
 def _check_size(collection: Collection, wanted: _Wanted) -> None:
-    from nestvec.search.coding import choose
-
     has = collection.settings
-    asked, coding = choose(wanted.size or has.size, wanted.codec)
-    name = coding.codec if coding else None
-    if (str(asked), name) != (has.size, has.codec):
+    own = (has.size, has.several.codec if has.several else has.codec)
+    asked = _settled(wanted.size or has.size, wanted.codec, has)
+    if asked != own:
         more = ("--codec", wanted.codec) if wanted.codec else ()
         raise InputError(
-            f"{wanted.to} must be indexed at its own size, {_sized(has.size, has.codec)}, got {_sized(asked, name)}. "
-            f"To turn it to that: {command('resize', wanted.to, asked, *more)}"
+            f"{wanted.to} must be indexed at its own size, {_sized(*own)}, got {_sized(*asked)}. "
+            f"To turn it to that: {command('resize', wanted.to, asked[0], *more)}"
         )
+
+
+def _settled(size_: str, codec: str | None, has: Settings) -> tuple[str, str | None]:
+    """A size with its bits, and the codec for them."""
+    from dataclasses import replace
+
+    from nestvec.core.size import Size
+    from nestvec.search.coding import choose
+    from nestvec.search.several import choose_several, split
+
+    many, rest, one = split(size_, codec)
+    asked, coding = choose(rest, one)
+    if many is None:
+        return str(asked), coding.codec if coding else None
+    several = choose_several(many, codec, has.searched)
+    return str(replace(Size.parse(asked), vectors=several.vectors, bits=several.bits)), several.codec
+
+
+def _sized_to(size_: str | None, vectors: str | None) -> str | None:
+    """The size with so many vectors; ``--vectors`` stands for that part of ``--size``."""
+    if vectors is None:
+        return size_
+    from dataclasses import replace
+
+    from nestvec.core.size import Size
+
+    dials = Size.parse(size_ or "full")
+    many = Size.parse(f"v{vectors}").vectors
+    if dials.vectors not in (None, many):
+        raise InputError(f"--vectors must be what --size says, got {vectors} and {size_}. Leave one of them out.")
+    return str(replace(dials, vectors=many))
 
 
 def _sized(size_: object, codec: str | None) -> str:

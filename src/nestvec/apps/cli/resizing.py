@@ -86,7 +86,9 @@ def _tell(out: Output, collection: Collection, before: str, done: Resized) -> No
 
 
 def told_search(info: dict[str, JSON]) -> list[tuple[str, str]]:
-    """What a collection says of its codes, or of its funnel if it is to have one, on one line."""
+    """What a collection says of its several vectors, its codes, or its funnel, whichever it has, on one line."""
+    if isinstance(several_ := info["several"], dict):
+        return [("kept", _kept(several_))]
     if not info["bands"]:
         return [("codes", _codes(info))]
     funnel = info["funnel"]
@@ -100,6 +102,18 @@ def told_search(info: dict[str, JSON]) -> list[tuple[str, str]]:
     if laid_out < 1:
         told += f"; {laid_out:.0%} of the vectors laid out for it, all of them after nestvec compact"
     return [("funnel", told)]
+
+
+def _kept(info: dict[str, JSON]) -> str:
+    vectors, kept, found = info["vectors"], cast(int, info["kept"]), info["candidates"]
+    many = f"up to {vectors} vectors" if isinstance(vectors, int) else f"{vectors} vectors"
+    bits = "1 bit" if info["bits"] == 1 else f"{info['bits']} bits"
+    size_ = bytes_(cast(int, info["bytes"]))
+    told = f"{many} a record, {kept:,} of {info['dim']} numbers; {info['codec']}, {bits}, {size_}"
+    if not isinstance(found, dict):
+        return f"{told}; all are compared while there are few records"
+    measured = f"recall {found['recall']:.3g} measured, {found['target']:.3g} asked"
+    return f"{told}; best {found['m']} by their single vector compared, {measured}"
 
 
 def _codes(info: dict[str, JSON]) -> str:

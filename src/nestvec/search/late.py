@@ -1,0 +1,66 @@
+"""Search by several vectors: candidates by the single vector of a record, then MaxSim over all that it keeps.
+
+The codes of the vectors stay in memory maps, and only those of candidates are read.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nestvec.core.hits import Hits
+from nestvec.core.types import Float32, Int64
+from nestvec.core.vectors import MultiVectors
+from nestvec.search.several import TOKENS, Several
+from nestvec.store import Snapshot
+
+EXACT = 512
+"""Rows; so few are all compared by their vectors, whatever was measured."""
+_ROWS = 1024  # whose codes are brought together at a time
+
+
+def rank(
+    snapshot: Snapshot, several: Several, queries: MultiVectors, candidates: list[Int64[np.ndarray, " _"]], k: int
+) -> Hits:
+    """The ``k`` best of the candidates of each query, by MaxSim over the vectors that are kept.
+
+    Args:
+        snapshot: whose rows.
+        several: how their vectors are kept.
+        queries: the vectors of each query; one without any finds nothing.
+        candidates: row ids for each query, any order, none twice.
+        k: how many.
+
+    Returns:
+        ``[q, k]`` row ids and scores, best first, equal scores by the smaller id, padded with -1 and ``-inf``. Rows
+        without vectors are not found.
+
+    Raises:
+        CorruptError: what had to be read is damaged.
+
+    Source: Khattab and Zaharia 2020, eq. 3 (arXiv:2004.12832).
+    """
+    found = Hits.empty(len(queries), k)
+    for i, rows in enumerate(candidates):
+        if not len(queries[i]):
+            continue
+        scores = maxsim_of(snapshot, several, queries[i], rows)
+        best = np.lexsort((rows, -scores))[:k]
+        best = best[np.isfinite(scores[best])]
+        found.ids[i, : len(best)], found.scores[i, : len(best)] = rows[best], scores[best]
+    return found
+
+
+def maxsim_of(
+    snapshot: Snapshot, several: Several, query: Float32[np.ndarray, "t d"], rows: Int64[np.ndarray, " m"]
+) -> Float32[np.ndarray, " m"]:
+    """MaxSim of one query ``[t, d]`` with rows, their vectors as they are kept; ``-inf`` for rows without any."""
+    out = np.full(len(rows), -np.inf, np.float32)
+    for lo in range(0, len(rows), _ROWS):
+        out[lo : lo + _ROWS] = several.scores(query, snapshot.several(TOKENS, rows[lo : lo + _ROWS]))
+    return out
+
+
+def living(snapshot: Snapshot) -> Int64[np.ndarray, " n"]:
+    """Row ids, ascending, of living rows that have a column of several vectors."""
+    rows = np.concatenate([np.zeros(0, np.int64), *(segment.rows for segment in snapshot.ragged(TOKENS))])
+    return np.setdiff1d(rows, snapshot.state.dead, assume_unique=True)
