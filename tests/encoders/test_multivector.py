@@ -242,11 +242,13 @@ def test_load_is_for_one_vector_and_load_multi_for_several(plain, make_late):
             load_multi(plain.folder, size=size)
 
 
-def test_a_collection_of_single_vectors_says_what_it_is(plain, tmp_path):
+def test_a_collection_keeps_several_vectors_of_a_plain_model(plain, tmp_path):
     from nestvec import Collection
 
-    with pytest.raises(InputError, match="one vector an item"):
-        Collection.create(tmp_path / "c", encoder=plain, size="v8")
+    with Collection.create(tmp_path / "c", encoder=plain, size="v8") as made:
+        made.add(["a cat sat", "a dog ran"])
+        assert made.search("a dog ran", 1)[0].text == "a dog ran"
+        assert made.settings.several.vectors == 8
 
 
 def test_image_patches_and_poolings_are_refused(make_late):

@@ -95,7 +95,7 @@ def connect(path: Path, *, write: bool) -> apsw.Connection:
     """
     vfs = pages.register()
     if write:
-        db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE, vfs=vfs)
+        db = _open(str(path), apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE, vfs)
         if db.pragma("page_count") == 0:
             room = ctypes.c_int(pages.RESERVED)  # Connection.reserve_bytes came only with apsw 3.53
             db.file_control("main", apsw.SQLITE_FCNTL_RESERVE_BYTES, ctypes.addressof(room))
@@ -108,7 +108,6 @@ def connect(path: Path, *, write: bool) -> apsw.Connection:
         db.pragma("journal_size_limit", 64 << 20)
     else:
         db = _connect_reader(path, vfs)
-    db.set_busy_timeout(_PATIENCE)
     db.pragma("cache_size", -32_768)  # KiB
     return db
 
@@ -116,7 +115,7 @@ def connect(path: Path, *, write: bool) -> apsw.Connection:
 def _connect_reader(path: Path, vfs: str) -> apsw.Connection:
     try:
         # opened for writing where possible, so that the last to close can fold the log into the database
-        db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs)
+        db = _open(str(path), apsw.SQLITE_OPEN_READWRITE, vfs)
         db.pragma("query_only", 1)
         db.pragma("schema_version")  # the first read is what needs the shared-memory file
     except (apsw.CantOpenError, apsw.ReadOnlyError):
@@ -125,8 +124,15 @@ def _connect_reader(path: Path, vfs: str) -> apsw.Connection:
             raise
         # a read-only folder and no log to replay: nobody can be writing, so no locks are needed
         uri = f"file:{str(path).replace('%', '%25').replace('?', '%3f').replace('#', '%23')}?immutable=1"
-        db = apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI, vfs=vfs)
+        db = _open(uri, apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI, vfs)
         db.pragma("schema_version")
+    return db
+
+
+def _open(name: str, flags: int, vfs: str) -> apsw.Connection:
+    """A connection that waits for locks from its first statement on: others may be replaying the log just then."""
+    db = apsw.Connection(name, flags=flags, vfs=vfs)
+    db.set_busy_timeout(_PATIENCE)
     return db
 
 
