@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -141,9 +142,10 @@ def test_ctrl_c_leaves_a_collection_that_opens_and_the_same_command_goes_on(proc
     )
     args = ("index", "rows.jsonl", "--to", "c", "--model", str(model), "--no-survey")
     env = {k: v for k, v in os.environ.items() if k != "NESTVEC_CHECK_SHAPES"}
-    running = subprocess.Popen(
-        [sys.executable, "-m", "nestvec", *args], stderr=subprocess.PIPE, stdout=subprocess.PIPE, env=env
-    )
+    running = subprocess.Popen(  # the suite may run where Ctrl-C is ignored, as in the background of a shell
+        [sys.executable, "-m", "nestvec", *args], stderr=subprocess.PIPE, stdout=subprocess.PIPE, env=env,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  # it starts no thread
+    )  # fmt: skip
     deadline = time.monotonic() + 90
     while time.monotonic() < deadline and len(list(Path().glob("c/segments/*"))) < 2:  # then the first is committed
         time.sleep(0.02)
