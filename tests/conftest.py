@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 from pathlib import Path
 
 os.environ["NESTVEC_CHECK_SHAPES"] = "1"  # before the first import of nestvec: see nestvec.core.types
@@ -10,6 +11,10 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 if "PYTEST_XDIST_WORKER" in os.environ:  # one thread for each of the processes side by side: more would wait for others
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+# The type checker looks at one random item of a sequence. Here it is the first, so that a test which passes a wrong
+# item on purpose fails always or never. It takes the function when it is first imported, so this stands before that.
+random.getrandbits = lambda _bits: 0
 
 import pytest
 from hypothesis import HealthCheck, settings

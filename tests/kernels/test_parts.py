@@ -125,5 +125,5 @@ def test_principal_directions_are_those_of_the_variance():
     assert np.allclose(np.abs(np.diag(directions)), 1, atol=0.05)
     assert np.allclose(variance, np.square(x @ directions).mean(axis=0), rtol=1e-3)
     assert affine.normalised(np.zeros((1, 3), np.float32)).tolist() == [[0, 0, 0]]
-    y = affine.transform(x, centre=x.mean(axis=0), matrix=directions, unit=True)
+    y = affine.AffineMap(directions, x.mean(axis=0)).transform(x)
     assert np.allclose(np.linalg.norm(y, axis=1), 1, atol=1e-6)

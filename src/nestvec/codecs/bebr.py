@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from nestvec.core.arrays import as_matrix
 from nestvec.core.errors import InputError
-from nestvec.core.portable import from_arrays, to_arrays
+from nestvec.core.portable import Portable
 from nestvec.core.types import Array, ArrayLike, Float32, Matrix, UInt8
 from nestvec.kernels import bits as packing
 from nestvec.kernels.adam import Adam
@@ -28,7 +27,7 @@ _STEP = (1.596, 0.996, 0.586, 0.335, 0.188, 0.104, 0.0569, 0.0308)
 
 
 @dataclass(frozen=True, eq=False)
-class BEBR:
+class BEBR(Portable):
     """Binarise, look at what is left, binarise that, and so on: ``u + 1`` bits a dimension.
 
     With ``x`` centred, and linear layers where the paper has small networks::
@@ -170,16 +169,6 @@ class BEBR:
         """
         b = as_matrix(b, name="b", dim=self.forth.shape[2])
         return np.asarray(self.grid(a) @ b.T / np.float32(b.shape[1]))
-
-    def arrays(self) -> dict[str, Array]:
-        """All of it by name, for :meth:`from_arrays`."""
-        return to_arrays(self)
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Array]) -> BEBR:
-        """What :meth:`arrays` gave."""
-        made: BEBR = from_arrays(cls, arrays)
-        return made
 
 
 def _signs(x: Matrix) -> Matrix:

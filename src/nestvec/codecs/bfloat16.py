@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from nestvec.core.arrays import as_matrix
 from nestvec.core.errors import InputError
-from nestvec.core.portable import from_arrays, to_arrays
+from nestvec.core.portable import Portable
 from nestvec.core.types import Array, ArrayLike, Float32, Matrix, Shaped
 from nestvec.kernels.blocks import as_codes, scores_by_decoding
 
@@ -18,7 +17,7 @@ _TOP = np.uint32(0x7F80_0000)  # the bits of infinity
 
 
 @dataclass(frozen=True, eq=False)
-class BFloat16:
+class BFloat16(Portable):
     """Round every dimension to 8 significant bits, and keep the exponent of float32.
 
     The relative error of a value is at most ``2**-8``, wherever it lies. Codes are the bits, as uint16, for numpy has
@@ -70,13 +69,3 @@ class BFloat16:
         """Inner products of ``queries`` ``[q, d]`` with the decoded codes."""
         codes = as_codes(codes, width=self.dim, dtype=np.uint16)
         return scores_by_decoding(queries, codes, self.decode, dim=self.dim)
-
-    def arrays(self) -> dict[str, Array]:
-        """All of it by name, for :meth:`from_arrays`."""
-        return to_arrays(self)
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Array]) -> BFloat16:
-        """What :meth:`arrays` gave."""
-        made: BFloat16 = from_arrays(cls, arrays)
-        return made

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,12 +9,11 @@ import numpy as np
 
 from nestvec.core.arrays import as_matrix
 from nestvec.core.errors import InputError
-from nestvec.core.portable import from_arrays, to_arrays
 from nestvec.core.types import Array, ArrayLike, Float32, Int64, Matrix, UInt8
 from nestvec.kernels import product
 from nestvec.kernels.adam import Adam
-from nestvec.kernels.blocks import as_codes
 from nestvec.kernels.listwise import listnet
+from nestvec.kernels.product_codes import RotatedProduct
 from nestvec.kernels.topk import Best
 
 _BATCH = 64  # queries a step
@@ -25,7 +23,7 @@ _REASSIGN = 50  # steps between two looks at which codeword is nearest
 
 
 @dataclass(frozen=True, eq=False)
-class DistillVQ:
+class DistillVQ(RotatedProduct):
     """Rotate and quantise in parts as ``opq@1``, with codewords that keep the order of near neighbours.
 
     From the codewords of OPQ on, ListNet is made small between the lists of uncompressed scores and of scores against
@@ -42,15 +40,7 @@ class DistillVQ:
     Source: Xiao et al. 2022, sec. 3 (arXiv:2204.00185), the product part of it, with the encoder left alone.
     """
 
-    rotation: Float32[np.ndarray, "d d"]
-    codebooks: Float32[np.ndarray, "m k w"]
-
     id: ClassVar[str] = "distill_vq@1"
-
-    def __post_init__(self) -> None:
-        if self.rotation.ndim != 2 or self.rotation.shape[0] != self.rotation.shape[1]:
-            raise InputError(f"rotation must be [d, d], got shape {self.rotation.shape}.")
-        product.check_codebooks(self.codebooks, self.dim)
 
     @classmethod
     def fit(
@@ -95,44 +85,6 @@ class DistillVQ:
             asked = asked[np.sort(rng.choice(len(asked), most, replace=False))]
         turned = sample @ rotation
         return cls(rotation, _distil(turned, asked @ rotation, books, steps=steps, temperature=temperature, rng=rng))
-
-    @property
-    def dim(self) -> int:
-        """``d``."""
-        return len(self.rotation)
-
-    @property
-    def bytes_per_vector(self) -> int:
-        """One a part with 256 codewords, half of one with 16. Rotation and codebooks are stored once."""
-        return product.width(*self.codebooks.shape[:2])
-
-    def encode(self, x: ArrayLike) -> UInt8[np.ndarray, "n w"]:
-        """``[n, d]`` float -> ``[n, m]`` uint8, or ``[n, ceil(m / 2)]`` with 16 codewords."""
-        x = as_matrix(x, name="x", dim=self.dim)
-        return product.pack(product.numbers_of(x, self.rotation, self.codebooks), self.codebooks.shape[1])
-
-    def decode(self, codes: Array) -> Matrix:
-        """Codes -> ``[n, d]`` float32: the codewords side by side, turned back."""
-        return np.asarray(product.decode(self._numbers(codes), self.codebooks, self.dim) @ self.rotation.T)
-
-    def scores(self, queries: ArrayLike, codes: Array) -> Float32[np.ndarray, "q n"]:
-        """Inner products of ``queries`` ``[q, d]`` with the decoded codes; the queries are turned instead of those."""
-        queries = as_matrix(queries, name="queries", dim=self.dim)
-        return product.scores(queries @ self.rotation, self._numbers(codes), self.codebooks)
-
-    def _numbers(self, codes: Array) -> UInt8[np.ndarray, "n m"]:
-        codes = as_codes(codes, width=self.bytes_per_vector)
-        return product.unpack(codes, *self.codebooks.shape[:2])
-
-    def arrays(self) -> dict[str, Array]:
-        """All of it by name, for :meth:`from_arrays`."""
-        return to_arrays(self)
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Array]) -> DistillVQ:
-        """What :meth:`arrays` gave."""
-        made: DistillVQ = from_arrays(cls, arrays)
-        return made
 
 
 def loss_and_gradient(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,13 +9,13 @@ import numpy as np
 
 from nestvec.core.arrays import as_matrix
 from nestvec.core.errors import InputError
-from nestvec.core.portable import from_arrays, to_arrays
+from nestvec.core.portable import Portable
 from nestvec.core.types import Array, ArrayLike, Float32, Matrix, Shaped
 from nestvec.kernels.blocks import as_codes, scores_by_decoding
 
 
 @dataclass(frozen=True, eq=False)
-class Float16:
+class Float16(Portable):
     """Round every dimension to half precision.
 
     The relative error of a value is at most ``2**-11``, down to 6e-5; below that the error is at most 3e-8. Half the
@@ -67,13 +66,3 @@ class Float16:
         """Inner products of ``queries`` ``[q, d]`` with the decoded codes."""
         codes = as_codes(codes, width=self.dim, dtype=np.float16)
         return scores_by_decoding(queries, codes, self.decode, dim=self.dim)
-
-    def arrays(self) -> dict[str, Array]:
-        """All of it by name, for :meth:`from_arrays`."""
-        return to_arrays(self)
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Array]) -> Float16:
-        """What :meth:`arrays` gave."""
-        made: Float16 = from_arrays(cls, arrays)
-        return made

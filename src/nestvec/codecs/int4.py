@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from nestvec.core.arrays import as_matrix
-from nestvec.core.portable import from_arrays, to_arrays
+from nestvec.core.portable import Portable
 from nestvec.core.types import Array, ArrayLike, Float32, Matrix, Shaped
 from nestvec.kernels.blocks import as_codes, scores_by_decoding
 
@@ -17,7 +16,7 @@ _CLIPS = (0.55, 0.65, 0.75, 0.85, 0.92, 1.0)  # of the half range: what is tried
 
 
 @dataclass(frozen=True, eq=False)
-class ScalarInt4:
+class ScalarInt4(Portable):
     """Round every dimension to one of 16 even steps.
 
     ``code = round((x - low) / step)`` in 0 to 15, ``x̂ = low + code * step``. A dimension's range is its own: the
@@ -94,13 +93,3 @@ class ScalarInt4:
         out[:, 0::2] = codes & 15
         out[:, 1::2] = codes >> 4
         return out[:, : self.dim]
-
-    def arrays(self) -> dict[str, Array]:
-        """All of it by name, for :meth:`from_arrays`."""
-        return to_arrays(self)
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Array]) -> ScalarInt4:
-        """What :meth:`arrays` gave."""
-        made: ScalarInt4 = from_arrays(cls, arrays)
-        return made

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,13 +9,13 @@ import numpy as np
 
 from nestvec.core.arrays import as_matrix
 from nestvec.core.errors import InputError
-from nestvec.core.portable import from_arrays, to_arrays
+from nestvec.core.portable import Portable
 from nestvec.core.types import Array, ArrayLike, Float32, Matrix, Shaped
 from nestvec.kernels.blocks import as_codes, scores_by_decoding
 
 
 @dataclass(frozen=True, eq=False)
-class ScalarInt8:
+class ScalarInt8(Portable):
     """Round every dimension to one of 255 levels.
 
     ``code = round(x / scale)`` and ``x̂ = code * scale``, with the scale of a dimension fitted so that the given
@@ -77,13 +76,3 @@ class ScalarInt8:
         codes = as_codes(codes, width=self.dim, dtype=np.int8)
         queries = as_matrix(queries, name="queries", dim=self.dim) * self.scale
         return scores_by_decoding(queries, codes, lambda some: some.astype(np.float32), dim=self.dim)
-
-    def arrays(self) -> dict[str, Array]:
-        """All of it by name, for :meth:`from_arrays`."""
-        return to_arrays(self)
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Array]) -> ScalarInt8:
-        """What :meth:`arrays` gave."""
-        made: ScalarInt8 = from_arrays(cls, arrays)
-        return made

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from nestvec.core.arrays import as_matrix
-from nestvec.core.portable import from_arrays, to_arrays
+from nestvec.core.portable import Portable
 from nestvec.core.types import Array, ArrayLike, Float32, Int64, Matrix, Shaped
 from nestvec.kernels.blocks import as_codes, scores_by_decoding
 from nestvec.kernels.maxsim_codes import best_int8
 
 
 @dataclass(frozen=True, eq=False)
-class RowInt8:
+class RowInt8(Portable):
     """Round every vector to 255 levels of its own.
 
     ``scale = max |x| / 127`` of the vector, ``code = round(x / scale)``, ``x̂ = code * scale``: nothing is ever clipped,
@@ -80,13 +79,3 @@ class RowInt8:
 
     def _scales(self, codes: Array) -> Float32[np.ndarray, "n 1"]:
         return np.ascontiguousarray(codes[:, self.dim :]).view("<f4")
-
-    def arrays(self) -> dict[str, Array]:
-        """All of it by name, for :meth:`from_arrays`."""
-        return to_arrays(self)
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Array]) -> RowInt8:
-        """What :meth:`arrays` gave."""
-        made: RowInt8 = from_arrays(cls, arrays)
-        return made

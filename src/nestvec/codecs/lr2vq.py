@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,10 +9,10 @@ import numpy as np
 
 from nestvec.core.arrays import as_matrix
 from nestvec.core.errors import InputError
-from nestvec.core.portable import from_arrays, to_arrays
 from nestvec.core.types import Array, ArrayLike, Float32, Matrix, UInt8
 from nestvec.kernels import product
-from nestvec.kernels.blocks import as_codes, rows_times
+from nestvec.kernels.blocks import rows_times
+from nestvec.kernels.product_codes import ProductCodes
 
 _RANKS = (0.25, 0.5, 0.75, 1.0)  # of d: what is tried where no rank is given
 _TRIAL = 4  # rounds of codebooks and rotation for a rank that is only tried: the order of ranks shows early
@@ -22,7 +21,7 @@ _RIDGE = 1e-4  # of the mean square, so that a codeword nobody chose does not ma
 
 
 @dataclass(frozen=True, eq=False)
-class LR2VQ:
+class LR2VQ(ProductCodes):
     """Keep ``r`` directions, quantise them in parts, and come back by least squares.
 
     ``y = (x - centre) @ forth`` with ``r`` columns, ``z`` the codewords nearest to the parts of ``y``, and
@@ -111,16 +110,11 @@ class LR2VQ:
         """``d``."""
         return len(self.centre)
 
-    @property
-    def bytes_per_vector(self) -> int:
-        """One a part with 256 codewords, half of one with 16. All else is stored once."""
-        return product.width(*self.codebooks.shape[:2])
-
     def encode(self, x: ArrayLike) -> UInt8[np.ndarray, "n w"]:
         """``[n, d]`` float -> ``[n, m]`` uint8, or ``[n, ceil(m / 2)]`` with 16 codewords."""
         x = as_matrix(x, name="x", dim=self.dim)
         turned = rows_times(x - self.centre, self.forth)
-        return product.pack(product.encode(turned, self.codebooks), self.codebooks.shape[1])
+        return self._packed(product.encode(turned, self.codebooks))
 
     def decode(self, codes: Array) -> Matrix:
         """Codes -> ``[n, d]`` float32."""
@@ -133,17 +127,3 @@ class LR2VQ:
         found = product.scores(queries @ self.back.T, self._numbers(codes), self.codebooks)
         found += (queries @ self.centre)[:, None]
         return found
-
-    def _numbers(self, codes: Array) -> UInt8[np.ndarray, "n m"]:
-        codes = as_codes(codes, width=self.bytes_per_vector)
-        return product.unpack(codes, *self.codebooks.shape[:2])
-
-    def arrays(self) -> dict[str, Array]:
-        """All of it by name, for :meth:`from_arrays`."""
-        return to_arrays(self)
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Array]) -> LR2VQ:
-        """What :meth:`arrays` gave."""
-        made: LR2VQ = from_arrays(cls, arrays)
-        return made

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
 from nestvec.core.arrays import as_matrix
-from nestvec.core.errors import InputError
-from nestvec.core.portable import from_arrays, to_arrays
-from nestvec.core.types import Array, ArrayLike, Float32, Matrix, UInt8
+from nestvec.core.types import ArrayLike
 from nestvec.kernels import product
-from nestvec.kernels.blocks import as_codes
+from nestvec.kernels.product_codes import RotatedProduct
 
 
 @dataclass(frozen=True, eq=False)
-class OPQ:
+class OPQ(RotatedProduct):
     """Rotate, then replace each of ``m`` parts by the number of its nearest codeword.
 
     Args:
@@ -27,15 +22,7 @@ class OPQ:
     Source: Ge et al. 2013, algorithm 1 (CVPR).
     """
 
-    rotation: Float32[np.ndarray, "d d"]
-    codebooks: Float32[np.ndarray, "m k w"]
-
     id: ClassVar[str] = "opq@1"
-
-    def __post_init__(self) -> None:
-        if self.rotation.ndim != 2 or self.rotation.shape[0] != self.rotation.shape[1]:
-            raise InputError(f"rotation must be [d, d], got shape {self.rotation.shape}.")
-        product.check_codebooks(self.codebooks, self.dim)
 
     @classmethod
     def fit(cls, sample: ArrayLike, *, parts: int | None = None, bits: int = 8, rounds: int = 20, seed: int = 0) -> OPQ:
@@ -59,41 +46,3 @@ class OPQ:
         m = max(d // 8, 1) if parts is None else parts
         product.check(cls.id, dim=d, parts=m, bits=bits, rows=n)
         return cls(*product.train_rotated(sample, parts=m, bits=bits, rounds=rounds, seed=seed))
-
-    @property
-    def dim(self) -> int:
-        """``d``."""
-        return len(self.rotation)
-
-    @property
-    def bytes_per_vector(self) -> int:
-        """One a part with 256 codewords, half of one with 16. Rotation and codebooks are stored once."""
-        return product.width(*self.codebooks.shape[:2])
-
-    def encode(self, x: ArrayLike) -> UInt8[np.ndarray, "n w"]:
-        """``[n, d]`` float -> ``[n, m]`` uint8, or ``[n, ceil(m / 2)]`` with 16 codewords."""
-        x = as_matrix(x, name="x", dim=self.dim)
-        return product.pack(product.numbers_of(x, self.rotation, self.codebooks), self.codebooks.shape[1])
-
-    def decode(self, codes: Array) -> Matrix:
-        """Codes -> ``[n, d]`` float32: the codewords side by side, turned back."""
-        return np.asarray(product.decode(self._numbers(codes), self.codebooks, self.dim) @ self.rotation.T)
-
-    def scores(self, queries: ArrayLike, codes: Array) -> Float32[np.ndarray, "q n"]:
-        """Inner products of ``queries`` ``[q, d]`` with the decoded codes; the queries are turned instead of those."""
-        queries = as_matrix(queries, name="queries", dim=self.dim)
-        return product.scores(queries @ self.rotation, self._numbers(codes), self.codebooks)
-
-    def _numbers(self, codes: Array) -> UInt8[np.ndarray, "n m"]:
-        codes = as_codes(codes, width=self.bytes_per_vector)
-        return product.unpack(codes, *self.codebooks.shape[:2])
-
-    def arrays(self) -> dict[str, Array]:
-        """All of it by name, for :meth:`from_arrays`."""
-        return to_arrays(self)
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Array]) -> OPQ:
-        """What :meth:`arrays` gave."""
-        made: OPQ = from_arrays(cls, arrays)
-        return made

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from nestvec.core.arrays import as_matrix
-from nestvec.core.portable import from_arrays, to_arrays
 from nestvec.core.types import Array, ArrayLike, Float32, Matrix, UInt8
 from nestvec.kernels import product
-from nestvec.kernels.blocks import as_codes
+from nestvec.kernels.product_codes import ProductCodes
 
 
 @dataclass(frozen=True, eq=False)
-class PQ:
+class PQ(ProductCodes):
     """Replace each of ``m`` parts of the vector by the number of its nearest codeword.
 
     Args:
@@ -57,15 +55,10 @@ class PQ:
         product.check(cls.id, dim=d, parts=m, bits=bits, rows=n)
         return cls(product.train(sample, parts=m, bits=bits, rounds=rounds, seed=seed), d)
 
-    @property
-    def bytes_per_vector(self) -> int:
-        """One a part with 256 codewords, half of one with 16. The codebooks are stored once."""
-        return product.width(*self.codebooks.shape[:2])
-
     def encode(self, x: ArrayLike) -> UInt8[np.ndarray, "n w"]:
         """``[n, d]`` float -> ``[n, m]`` uint8, or ``[n, ceil(m / 2)]`` with 16 codewords."""
         x = as_matrix(x, name="x", dim=self.dim)
-        return product.pack(product.encode(x, self.codebooks), self.codebooks.shape[1])
+        return self._packed(product.encode(x, self.codebooks))
 
     def decode(self, codes: Array) -> Matrix:
         """Codes -> ``[n, d]`` float32: the codewords side by side."""
@@ -75,17 +68,3 @@ class PQ:
         """Inner products of ``queries`` ``[q, d]`` with the decoded codes."""
         queries = as_matrix(queries, name="queries", dim=self.dim)
         return product.scores(queries, self._numbers(codes), self.codebooks)
-
-    def _numbers(self, codes: Array) -> UInt8[np.ndarray, "n m"]:
-        codes = as_codes(codes, width=self.bytes_per_vector)
-        return product.unpack(codes, *self.codebooks.shape[:2])
-
-    def arrays(self) -> dict[str, Array]:
-        """All of it by name, for :meth:`from_arrays`."""
-        return to_arrays(self)
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Array]) -> PQ:
-        """What :meth:`arrays` gave."""
-        made: PQ = from_arrays(cls, arrays)
-        return made

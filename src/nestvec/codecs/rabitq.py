@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from nestvec.core.arrays import as_matrix
 from nestvec.core.errors import InputError
-from nestvec.core.portable import from_arrays, to_arrays
+from nestvec.core.portable import Portable
 from nestvec.core.types import Array, ArrayLike, Float32, Float64, Matrix, UInt8
 from nestvec.kernels import bits as packing
 from nestvec.kernels.blocks import as_codes, rows_times, scores_by_decoding
@@ -28,7 +27,7 @@ _ROWS = 4096  # encoded at a time
 
 
 @dataclass(frozen=True, eq=False)
-class RaBitQ:
+class RaBitQ(Portable):
     """Levels of the randomly rotated vector, rescaled so that scores are right on average.
 
     Along ``axis``, the direction of the mean, a vector's coordinate ``a = <x, axis>`` is kept as it is. With ``x'`` and
@@ -200,13 +199,3 @@ class RaBitQ:
     def _grid(self, codes: Array) -> Matrix:
         level = packing.unpack_levels(codes[:, : self._planes], self.dim, self.bits)
         return level - np.float32((2**self.bits - 1) / 2)
-
-    def arrays(self) -> dict[str, Array]:
-        """All of it by name, for :meth:`from_arrays`."""
-        return to_arrays(self)
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Array]) -> RaBitQ:
-        """What :meth:`arrays` gave."""
-        made: RaBitQ = from_arrays(cls, arrays)
-        return made

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from nestvec.core.arrays import as_matrix
 from nestvec.core.errors import InputError
-from nestvec.core.portable import from_arrays, to_arrays
+from nestvec.core.portable import Portable
 from nestvec.core.types import Array, ArrayLike, Float32, Int64, Matrix, UInt8
 from nestvec.kernels.blocks import as_codes, scores_by_decoding
 from nestvec.kernels.kmeans import kmeans, nearest
@@ -23,7 +22,7 @@ _UNIT = 1e-3  # how far from 1 the lengths of unit vectors may be
 
 
 @dataclass(frozen=True, eq=False)
-class Residual:
+class Residual(Portable):
     """Made for the vectors of tokens: many lie near each other, so a centroid says most, and little is left to say.
 
     ``x̂ = centroid_c + level[code]`` with ``c`` the nearest of up to 65,536 centroids, two bytes, and for each dimension
@@ -147,16 +146,6 @@ class Residual:
         """Inner products of ``queries`` ``[q, d]`` with the decoded codes."""
         codes = as_codes(codes, width=self.bytes_per_vector)
         return scores_by_decoding(queries, codes, self.decode, dim=self.dim)
-
-    def arrays(self) -> dict[str, Array]:
-        """All of it by name, for :meth:`from_arrays`."""
-        return to_arrays(self)
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Array]) -> Residual:
-        """What :meth:`arrays` gave."""
-        made: Residual = from_arrays(cls, arrays)
-        return made
 
 
 _SHAPES = ((2,), (4,), (16,))

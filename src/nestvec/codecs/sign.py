@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from nestvec.core.arrays import as_matrix
 from nestvec.core.errors import InputError
-from nestvec.core.portable import from_arrays, to_arrays
+from nestvec.core.portable import Portable
 from nestvec.core.types import Array, ArrayLike, Float32, Int64, Matrix, UInt8
 from nestvec.kernels import bits
 from nestvec.kernels.blocks import as_codes, rows_times, scores_by_decoding
@@ -20,7 +19,7 @@ from nestvec.kernels.signscan import SignScan
 
 
 @dataclass(frozen=True, eq=False)
-class Sign:
+class Sign(Portable):
     """Keep the signs of the centred, rotated vector.
 
     ``y = (x - centre) @ rotation``, a bit is 1 where ``y > 0``, and ``x̂ = centre + (±weight) @ rotation.T`` with
@@ -134,13 +133,3 @@ class Sign:
 
     def _signs(self, codes: Array) -> Matrix:
         return bits.signs(codes, len(self.weight))
-
-    def arrays(self) -> dict[str, Array]:
-        """All of it by name, for :meth:`from_arrays`."""
-        return to_arrays(self)
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Array]) -> Sign:
-        """What :meth:`arrays` gave."""
-        made: Sign = from_arrays(cls, arrays)
-        return made

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import xxhash
@@ -18,6 +18,32 @@ from nestvec.core.errors import FormatError, InputError
 from nestvec.core.types import Array
 
 _ID = "id"
+_Part = TypeVar("_Part", bound="Portable")
+
+
+class Portable:
+    """What a part can do by being a frozen dataclass of arrays and numbers with a versioned name."""
+
+    id: ClassVar[str]
+
+    @property
+    def fingerprint(self) -> str:
+        """32 hexadecimal digits that change with any bit of it."""
+        return fingerprint(self)
+
+    def arrays(self) -> dict[str, Array]:
+        """All of it by name, for :meth:`from_arrays`."""
+        return to_arrays(self)
+
+    @classmethod
+    def from_arrays(cls: type[_Part], arrays: Mapping[str, Array]) -> _Part:
+        """What :meth:`arrays` gave, bit for bit.
+
+        Raises:
+            FormatError: the arrays are of another part, or some are missing, unknown or not of plain numbers.
+        """
+        made: _Part = from_arrays(cls, arrays)
+        return made
 
 
 def to_arrays(part: Any) -> dict[str, Array]:

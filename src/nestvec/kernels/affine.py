@@ -2,27 +2,44 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from nestvec.core.arrays import as_matrix
 from nestvec.core.errors import InputError
+from nestvec.core.portable import Portable
 from nestvec.core.types import ArrayLike, Float32, Matrix
 from nestvec.kernels.blocks import rows_times
 
 
-def transform(
-    x: ArrayLike, *, centre: Float32[np.ndarray, " d"], matrix: Float32[np.ndarray, "d m"], unit: bool
-) -> Float32[np.ndarray, "n m"]:
-    """``(x - centre) @ matrix``, brought to length 1 if ``unit``; a row of zeros stays one.
+@dataclass(frozen=True, eq=False)
+class AffineMap(Portable):
+    """``(x - centre) @ matrix``, brought to length 1 if ``unit``: what reducers differ in is how they come by them.
 
-    A row's result does not depend on the rows around it.
-
-    Raises:
-        ShapeError, NotFiniteError: see :func:`as_matrix`.
+    Args:
+        matrix: ``[d, m]``.
+        centre: ``[d]``, what is taken off.
+        unit: bring the result to length 1; a row of zeros stays one.
     """
-    x = as_matrix(x, name="x", dim=len(centre))
-    y = rows_times(x - centre, matrix)
-    return normalised(y) if unit else y
+
+    matrix: Float32[np.ndarray, "d m"]
+    centre: Float32[np.ndarray, " d"]
+    unit: bool = True
+
+    def __post_init__(self) -> None:
+        if self.matrix.ndim != 2 or self.centre.shape != self.matrix.shape[:1]:
+            raise InputError(f"matrix and centre must be [d, m] and [d], got {self.matrix.shape}, {self.centre.shape}.")
+
+    def transform(self, x: ArrayLike) -> Float32[np.ndarray, "n m"]:
+        """``[n, d]`` float -> ``[n, m]`` float32; a row's result does not depend on the rows around it.
+
+        Raises:
+            ShapeError, NotFiniteError: see :func:`as_matrix`.
+        """
+        x = as_matrix(x, name="x", dim=len(self.centre))
+        y = rows_times(x - self.centre, self.matrix)
+        return normalised(y) if self.unit else y
 
 
 def normalised(y: Matrix) -> Matrix:

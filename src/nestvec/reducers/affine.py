@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,13 +10,12 @@ import numpy as np
 from nestvec.core.arrays import as_matrix
 from nestvec.core.coding import Reducer
 from nestvec.core.errors import InputError
-from nestvec.core.portable import fingerprint, from_arrays, to_arrays
-from nestvec.core.types import Array, ArrayLike, Float32
+from nestvec.core.types import ArrayLike
 from nestvec.kernels import affine
 
 
 @dataclass(frozen=True, eq=False)
-class Affine:
+class Affine(affine.AffineMap):
     """``(x - centre) @ matrix``, brought to length 1 if ``unit``.
 
     Args:
@@ -26,15 +24,9 @@ class Affine:
         unit: bring the result to length 1; a row of zeros stays one.
     """
 
-    matrix: Float32[np.ndarray, "d m"]
-    centre: Float32[np.ndarray, " d"]
     unit: bool = False
 
     id: ClassVar[str] = "affine@1"
-
-    def __post_init__(self) -> None:
-        if self.matrix.ndim != 2 or self.centre.shape != self.matrix.shape[:1]:
-            raise InputError(f"matrix and centre must be [d, m] and [d], got {self.matrix.shape}, {self.centre.shape}.")
 
     @classmethod
     def fit(cls, sample: ArrayLike, *, dim: int | None = None, seed: int = 0) -> Affine:  # noqa: ARG003
@@ -53,29 +45,6 @@ class Affine:
         if dim not in (None, d):
             raise InputError(f"dim of {cls.id} must be d={d}, got {dim}. Use truncate@1 or pca@1.")
         return cls(np.eye(d, dtype=np.float32), np.zeros(d, np.float32))
-
-    @property
-    def fingerprint(self) -> str:
-        """32 hexadecimal digits that change with any bit of it."""
-        return fingerprint(self)
-
-    def transform(self, x: ArrayLike) -> Float32[np.ndarray, "n m"]:
-        """``[n, d]`` float -> ``[n, m]`` float32.
-
-        Raises:
-            ShapeError, NotFiniteError: see :func:`as_matrix`.
-        """
-        return affine.transform(x, centre=self.centre, matrix=self.matrix, unit=self.unit)
-
-    def arrays(self) -> dict[str, Array]:
-        """All of it by name, for :meth:`from_arrays`."""
-        return to_arrays(self)
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Array]) -> Affine:
-        """What :meth:`arrays` gave."""
-        made: Affine = from_arrays(cls, arrays)
-        return made
 
 
 def compose(first: Reducer, then: Reducer) -> Affine:

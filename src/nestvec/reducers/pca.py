@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from nestvec.core.arrays import as_matrix
-from nestvec.core.errors import InputError
-from nestvec.core.portable import fingerprint, from_arrays, to_arrays
-from nestvec.core.types import Array, ArrayLike, Float32
+from nestvec.core.types import ArrayLike
 from nestvec.kernels import affine
 
 
 @dataclass(frozen=True, eq=False)
-class PCA:
+class PCA(affine.AffineMap):
     """Rotate onto the principal directions, keep the first ``m``, and bring what is left to length 1.
 
     Of all linear maps to ``m`` dimensions this one loses the least squared length. Without a centre inner products of
@@ -30,15 +27,7 @@ class PCA:
     Source: Pearson 1901; Hotelling 1933.
     """
 
-    matrix: Float32[np.ndarray, "d m"]
-    centre: Float32[np.ndarray, " d"]
-    unit: bool = True
-
     id: ClassVar[str] = "pca@1"
-
-    def __post_init__(self) -> None:
-        if self.matrix.ndim != 2 or self.centre.shape != self.matrix.shape[:1]:
-            raise InputError(f"matrix and centre must be [d, m] and [d], got {self.matrix.shape}, {self.centre.shape}.")
 
     @classmethod
     def fit(
@@ -63,26 +52,3 @@ class PCA:
         middle = sample.mean(axis=0) if centre else np.zeros(d, np.float32)
         directions, _ = affine.principal(sample, middle)
         return cls(np.ascontiguousarray(directions[:, : affine.kept(cls.id, dim, most=d)]), middle, unit)
-
-    @property
-    def fingerprint(self) -> str:
-        """32 hexadecimal digits that change with any bit of it."""
-        return fingerprint(self)
-
-    def transform(self, x: ArrayLike) -> Float32[np.ndarray, "n m"]:
-        """``[n, d]`` float -> ``[n, m]`` float32.
-
-        Raises:
-            ShapeError, NotFiniteError: see :func:`as_matrix`.
-        """
-        return affine.transform(x, centre=self.centre, matrix=self.matrix, unit=self.unit)
-
-    def arrays(self) -> dict[str, Array]:
-        """All of it by name, for :meth:`from_arrays`."""
-        return to_arrays(self)
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Array]) -> PCA:
-        """What :meth:`arrays` gave."""
-        made: PCA = from_arrays(cls, arrays)
-        return made

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,13 +9,13 @@ import numpy as np
 
 from nestvec.core.arrays import as_matrix
 from nestvec.core.errors import InputError
-from nestvec.core.portable import fingerprint, from_arrays, to_arrays
-from nestvec.core.types import Array, ArrayLike, Float32
+from nestvec.core.portable import Portable
+from nestvec.core.types import ArrayLike, Float32
 from nestvec.kernels import affine
 
 
 @dataclass(frozen=True, eq=False)
-class Truncate:
+class Truncate(Portable):
     """Keep the first ``dim`` of ``width`` dimensions, and bring what is left to length 1.
 
     For models that were trained to be cut off, such as those with Matryoshka losses; of any other model it keeps a
@@ -61,11 +60,6 @@ class Truncate:
         """Zero."""
         return np.zeros(self.width, np.float32)
 
-    @property
-    def fingerprint(self) -> str:
-        """32 hexadecimal digits that change with any bit of it."""
-        return fingerprint(self)
-
     def transform(self, x: ArrayLike) -> Float32[np.ndarray, "n m"]:
         """``[n, d]`` float -> ``[n, dim]`` float32.
 
@@ -74,13 +68,3 @@ class Truncate:
         """
         kept = as_matrix(x, name="x", dim=self.width)[:, : self.dim]
         return affine.normalised(kept) if self.unit else kept.copy()
-
-    def arrays(self) -> dict[str, Array]:
-        """All of it by name, for :meth:`from_arrays`."""
-        return to_arrays(self)
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Array]) -> Truncate:
-        """What :meth:`arrays` gave."""
-        made: Truncate = from_arrays(cls, arrays)
-        return made

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,13 +9,12 @@ import numpy as np
 
 from nestvec.core.arrays import as_matrix
 from nestvec.core.errors import InputError
-from nestvec.core.portable import fingerprint, from_arrays, to_arrays
-from nestvec.core.types import Array, ArrayLike, Float32
+from nestvec.core.types import ArrayLike
 from nestvec.kernels import affine
 
 
 @dataclass(frozen=True, eq=False)
-class Whiten:
+class Whiten(affine.AffineMap):
     """Rotate onto the principal directions and divide each by a power of its standard deviation.
 
     ``matrix = V diag((variance + e) ** (-power / 2))``, with ``e`` a ten-thousandth of the mean variance, so that
@@ -31,15 +29,7 @@ class Whiten:
     Source: Su et al. 2021, sec. 3 (arXiv:2103.15316), for power 1.
     """
 
-    matrix: Float32[np.ndarray, "d m"]
-    centre: Float32[np.ndarray, " d"]
-    unit: bool = True
-
     id: ClassVar[str] = "whiten@1"
-
-    def __post_init__(self) -> None:
-        if self.matrix.ndim != 2 or self.centre.shape != self.matrix.shape[:1]:
-            raise InputError(f"matrix and centre must be [d, m] and [d], got {self.matrix.shape}, {self.centre.shape}.")
 
     @classmethod
     def fit(
@@ -69,26 +59,3 @@ class Whiten:
         scale = (variance + np.float32(least)) ** np.float32(-power / 2)
         keep = affine.kept(cls.id, dim, most=d)
         return cls(np.ascontiguousarray((directions * scale)[:, :keep]), middle, unit)
-
-    @property
-    def fingerprint(self) -> str:
-        """32 hexadecimal digits that change with any bit of it."""
-        return fingerprint(self)
-
-    def transform(self, x: ArrayLike) -> Float32[np.ndarray, "n m"]:
-        """``[n, d]`` float -> ``[n, m]`` float32.
-
-        Raises:
-            ShapeError, NotFiniteError: see :func:`as_matrix`.
-        """
-        return affine.transform(x, centre=self.centre, matrix=self.matrix, unit=self.unit)
-
-    def arrays(self) -> dict[str, Array]:
-        """All of it by name, for :meth:`from_arrays`."""
-        return to_arrays(self)
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Array]) -> Whiten:
-        """What :meth:`arrays` gave."""
-        made: Whiten = from_arrays(cls, arrays)
-        return made
