@@ -28,8 +28,9 @@ from nestvec.training.closed_form import Ridge, choose_leading, fit_binariser, f
 from nestvec.training.corpus import Corpus, read_texts
 from nestvec.training.distill import Progress, Rung, Settings, distill
 from nestvec.training.proxies import Kept, Proxy
-from nestvec.training.sampling import Recipe, Rows, Sampler, Special, windows
+from nestvec.training.sampling import Recipe, Rows, Sampler, windows
 from nestvec.training.saving import save_student
+from nestvec.training.starting import special_of
 from nestvec.training.student import Student, TokenTable, add_low_rank, cut
 from nestvec.training.teacher import Teacher, encode_corpus, in_order, nearest, to_device
 from nestvec.training.terms import Term
@@ -262,17 +263,6 @@ def start_from(folder: Path, student: Student) -> list[str]:
                 place.copy_(part)
         taken |= table
     return list(taken)
-
-
-def special_of(tokens: Tokens, tokenizer: Any) -> Special:
-    """Special tokens around a text, as the tokenizer puts them, and the ids that may serve as noise."""
-    around = tokens.whole.encode("a").ids
-    bare = tokens.whole.encode("a", add_special_tokens=False).ids
-    at = next(i for i in range(len(around)) if around[i : i + len(bare)] == bare)
-    special = set(tokenizer.all_special_ids)
-    plain = [i for text, i in tokenizer.get_vocab().items() if i not in special and not text.startswith("[unused")]
-    first, last = tuple(around[:at]), tuple(around[at + len(bare) :])
-    return Special(first, last, tokens.pad_id, np.array(sorted(plain), np.int64))
 
 
 def say(text: str) -> None:

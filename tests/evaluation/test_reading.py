@@ -8,7 +8,7 @@ import pytest
 from nestvec.core import Record
 from nestvec.core.errors import InputError, NotFiniteError, UnknownNameError
 from nestvec.evaluation import GROUPS, TASKS, Task, choose
-from nestvec.evaluation.judged_pairs import check
+from nestvec.evaluation.judged_pairs import JudgedPairs
 from nestvec.evaluation.judgements import read_gains, relevant
 from nestvec.evaluation.kinds.classification import Classification
 from nestvec.evaluation.kinds.pair_classification import PairClassification
@@ -203,7 +203,7 @@ def test_classes_pairs_and_candidates_are_checked(tmp_path):
     with pytest.raises(InputError, match="got none for 'b'"):
         ZeroShot(("t", "u"), ("a", "b"), (("a", "A"), ("c", "C")))
     with pytest.raises(NotFiniteError):
-        check(["a"] * 3, ["b"] * 3, np.array([1.0, np.nan, 2.0]))
+        JudgedPairs(("a",) * 3, ("b",) * 3, np.array([1.0, np.nan, 2.0]))
 
 
 def test_names_of_tasks_are_names_of_files():

@@ -3,15 +3,67 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import ClassVar, cast
 
 import numpy as np
 
 from nestvec.core.errors import InputError, NotFiniteError
 from nestvec.core.types import Array, Float64
 from nestvec.evaluation.outcome import Outcome
-from nestvec.evaluation.rows import read_rows
+from nestvec.evaluation.rows import digest, read_rows
+from nestvec.evaluation.system import Compares, System
 from nestvec.metrics import pearson, spearman
+
+
+@dataclass(frozen=True, eq=False)
+class JudgedPairs:
+    """Pairs of texts with a score by people. The figure is Spearman's correlation of cosine and score.
+
+    Args:
+        first: one text of each pair.
+        second: the other.
+        scores: ``[n]`` finite, higher is more alike.
+
+    Raises:
+        InputError: not as many of each, or fewer than three pairs, or all scores equal.
+        NotFiniteError: a score is NaN or infinite.
+    """
+
+    first: tuple[str, ...]
+    second: tuple[str, ...]
+    scores: Array
+
+    id: ClassVar[str]
+    needs: ClassVar[type[object]] = Compares
+    metric: ClassVar[str] = "Spearman"
+    mteb_type: ClassVar[str] = "STS"
+    spread: ClassVar[float | None] = None  # a correlation is no mean over pairs; the interval of a difference says it
+
+    def __post_init__(self) -> None:
+        n = len(self.scores)
+        if not len(self.first) == len(self.second) == n:
+            raise InputError(f"there must be two texts a score, got {len(self.first)}, {len(self.second)} and {n}.")
+        if not np.isfinite(self.scores).all():
+            bad = np.count_nonzero(~np.isfinite(self.scores))
+            raise NotFiniteError(f"scores must be finite, got {bad} that are not.")
+        if n < 3 or np.ptp(self.scores) == 0:
+            raise InputError(f"a correlation needs three pairs or more and unequal scores, got {n} pairs.")
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of all texts and scores."""
+        return digest(self.id, self.first, self.second, self.scores.tolist())
+
+    def measure(self, system: System, *, seed: int = 0) -> Outcome:
+        """Compare each pair. ``seed`` decides nothing here."""
+        del seed
+        return correlation(cast(Compares, system).compare(self.first, self.second), self.scores)
 
 
 def read_pairs(
@@ -25,21 +77,6 @@ def read_pairs(
     rows = read_rows(path)
     scores = np.array([row.number("score") for row in rows], np.float64)
     return tuple(row.text(*first) for row in rows), tuple(row.text(*second) for row in rows), scores
-
-
-def check(first: Sequence[str], second: Sequence[str], scores: Array) -> None:
-    """Return if a correlation can be computed.
-
-    Raises:
-        InputError: not as many of each, fewer than three pairs, or all scores equal.
-        NotFiniteError: a score is NaN or infinite.
-    """
-    if not len(first) == len(second) == len(scores):
-        raise InputError(f"there must be two texts a score, got {len(first)}, {len(second)} and {len(scores)}.")
-    if not np.isfinite(scores).all():
-        raise NotFiniteError(f"scores must be finite, got {np.count_nonzero(~np.isfinite(scores))} that are not.")
-    if len(scores) < 3 or np.ptp(scores) == 0:
-        raise InputError(f"a correlation needs three pairs or more and unequal scores, got {len(scores)} pairs.")
 
 
 def correlation(predicted: Float64[np.ndarray, " n"], scores: Float64[np.ndarray, " n"]) -> Outcome:

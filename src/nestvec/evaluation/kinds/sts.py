@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, cast
+from typing import ClassVar
 
-from nestvec.core.types import Array
-from nestvec.evaluation.judged_pairs import check, correlation, read_pairs
+from nestvec.evaluation.judged_pairs import JudgedPairs, correlation, read_pairs
 from nestvec.evaluation.lexical import jaccard
 from nestvec.evaluation.outcome import Outcome
-from nestvec.evaluation.rows import digest
-from nestvec.evaluation.system import Compares, System
 
 
 @dataclass(frozen=True, eq=False)
-class Sts:
+class Sts(JudgedPairs):
     """Pairs of sentences with a score by people. The figure is Spearman's correlation of cosine and score.
 
     Args:
@@ -28,19 +24,8 @@ class Sts:
         InputError: not as many of each, or fewer than three pairs, or all scores equal.
     """
 
-    first: tuple[str, ...]
-    second: tuple[str, ...]
-    scores: Array
-
     id: ClassVar[str] = "sts@1"
-    needs: ClassVar[type[object]] = Compares
-    metric: ClassVar[str] = "Spearman"
-    mteb_type: ClassVar[str] = "STS"
     trivial_name: ClassVar[str] = "word overlap"
-    spread: ClassVar[float | None] = None  # a correlation is no mean over pairs; the interval of a difference says it
-
-    def __post_init__(self) -> None:
-        check(self.first, self.second, self.scores)
 
     @classmethod
     def read(cls, path: Path) -> Sts:
@@ -50,19 +35,6 @@ class Sts:
             InputError: a column is missing, a text empty, a score no finite number, or as for the class.
         """
         return cls(*read_pairs(path, ("s1", "sentence1"), ("s2", "sentence2")))
-
-    def __len__(self) -> int:
-        return len(self.first)
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """Of all texts and scores."""
-        return digest(self.id, self.first, self.second, self.scores.tolist())
-
-    def measure(self, system: System, *, seed: int = 0) -> Outcome:
-        """Compare each pair. ``seed`` decides nothing here."""
-        del seed
-        return correlation(cast(Compares, system).compare(self.first, self.second), self.scores)
 
     def trivial(self, *, seed: int = 0) -> Outcome:
         """The share of words that two sentences have in common."""
