@@ -23,7 +23,7 @@ DIM, K = 384, 10
 def run(*, quick: bool = False) -> Outcome:
     """256 queries over 50,000 rows, one over 1,000,000, and three filters."""
     few, many, repeats = (20_000, 100_000, 5) if quick else (50_000, 1_000_000, 9)
-    compiled = gather.compile_now()
+    compiled = gather.kernel.compile_now()
     out = Outcome({}, ["what", "rows", "queries", "ms", "ms of the yardstick", "ratio"])
     with tempfile.TemporaryDirectory() as folder:
         rng = np.random.default_rng(0)

@@ -12,12 +12,12 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # one thread for each of the processes 
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-# The type checker looks at one random item of a sequence. Here it is the first, so that a test which passes a wrong
-# item on purpose fails always or never. It takes the function when it is first imported, so this stands before that.
-random.getrandbits = lambda _bits: 0
-
 import pytest
 from hypothesis import HealthCheck, settings
+
+# The type checker looks at one random item of a sequence. Here it is the first, so that a test which passes a wrong
+# item on purpose fails always or never. It takes the function when it is first imported, with nestvec.
+random.getrandbits = lambda _bits: 0
 
 settings.register_profile("nestvec", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("nestvec")

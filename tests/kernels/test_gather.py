@@ -11,16 +11,15 @@ import numpy as np
 import pytest
 
 from nestvec.kernels import gather
+from nestvec.kernels.jit import Kernel
 
 
 @pytest.fixture
 def fresh(monkeypatch):
     """A process that has compiled nothing yet."""
-    state = gather._State()
-    monkeypatch.setattr(gather, "_state", state)
-    yield state
-    if state.pool:
-        state.pool.shutdown()
+    kernel = Kernel(gather._build)
+    monkeypatch.setattr(gather, "kernel", kernel)
+    return kernel
 
 
 def problem(m=5000, d=384):
@@ -39,33 +38,26 @@ def test_numpy(fresh):
 @pytest.mark.parametrize("m", [0, 1, 3, 5, 5001])
 def test_numba_gives_the_same(fresh, m):
     pytest.importorskip("numba")
-    assert gather.compile_now() == "numba"
+    assert fresh.compile_now() == gather.path() == "numba"
     values, at, query = problem(m)
     np.testing.assert_allclose(gather.dots(values, at, query), values[at] @ query, atol=1e-4)
 
 
 def test_from_several_threads(fresh):
-    gather.compile_now()
+    fresh.compile_now()
     values, at, query = problem()
     with ThreadPoolExecutor(4) as pool:
         for got in pool.map(lambda _: gather.dots(values, at, query), range(20)):
             np.testing.assert_allclose(got, values[at] @ query, atol=1e-4)
 
 
-def test_numba_comes_when_it_has_paid_for_itself(fresh, monkeypatch):
+def test_numba_comes_when_it_has_paid_for_itself(fresh):
     pytest.importorskip("numba")
     values, at, query = problem(8, 8)
-    monkeypatch.setattr(gather, "_COMPILE", 1e9)
     gather.dots(values, at, query)
     assert gather.path() == "numpy"
-    monkeypatch.setattr(gather, "_COMPILE", 0)
-    gather.dots(values, at, query)
+    fresh.spend(60.0)
     assert gather.path() == "numba"
-
-
-def test_without_numba(fresh, monkeypatch):
-    monkeypatch.setattr(gather.importlib.util, "find_spec", lambda name: None)
-    assert gather.compile_now() == "numpy"
 
 
 def test_a_cache_that_cannot_be_written_is_no_error(tmp_path):
@@ -74,7 +66,7 @@ def test_a_cache_that_cannot_be_written_is_no_error(tmp_path):
 from numba.core import caching
 caching.CacheImpl._locator_classes = []  # as if no folder could be written
 from nestvec.kernels import gather
-assert gather.compile_now() == "numba"
+assert gather.kernel.compile_now() == "numba"
 """
     env = {**os.environ, "HOME": "/nonexistent"}
     subprocess.run([sys.executable, "-c", code], check=True, env=env, timeout=60)
@@ -92,7 +84,7 @@ def test_a_forked_child_gets_its_own_threads():
 import os, warnings
 import numpy as np
 from nestvec.kernels import gather
-gather.compile_now()
+gather.kernel.compile_now()
 values, at, query = np.ones((8000, 384), np.float32), np.arange(0, 8000, 2), np.ones(384, np.float32)
 gather.dots(values, at, query)
 warnings.simplefilter("ignore")

@@ -119,6 +119,12 @@ def test_a_kernel_is_compiled_when_that_has_paid_for_itself():
     assert built == [1]
 
 
+def test_without_numba_a_kernel_stays_plain(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    kernel = Kernel(lambda: pytest.fail("built"))
+    assert (kernel.compile_now(), kernel.compiled) == ("numpy", None)
+
+
 def test_principal_directions_are_those_of_the_variance():
     x = normal(400, 3) * np.array([3, 1, 0.1], np.float32)
     directions, variance = affine.principal(x, np.zeros(3, np.float32))

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from nestvec.core.errors import CorruptError, InputError, NotFiniteError, ShapeError
 from nestvec.core.protocols import Searcher
 from nestvec.kernels import gather
+from nestvec.kernels.jit import Kernel
 from nestvec.search import flat as module
 from nestvec.search.flat import Flat, Rows, Segment
 
@@ -105,9 +106,9 @@ def test_compiled_and_plain_agree(q, monkeypatch):
     allow = np.sort(rng.choice(20_000, 3000, replace=False))
     queries = rng.integers(-9, 10, (q, 64)).astype(np.float32)
     flat = Flat((Rows(np.arange(20_000), values),), 64)
-    monkeypatch.setattr(gather, "_state", gather._State())
+    monkeypatch.setattr(gather, "kernel", Kernel(gather._build))
     plain = flat.search(queries, 10, allow=allow)
-    assert gather.compile_now() == "numba"
+    assert gather.kernel.compile_now() == "numba"
     compiled = flat.search(queries, 10, allow=allow)
     np.testing.assert_array_equal(plain.ids, compiled.ids)
     np.testing.assert_array_equal(plain.scores, compiled.scores)

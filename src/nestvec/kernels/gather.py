@@ -2,14 +2,12 @@
 
 Two ways give the same scores up to the order of a float32 sum. With numpy alone, rows are copied out and
 multiplied by BLAS. With numba (the extra ``fast``) one pass reads each row and multiplies it at once, in several
-threads. Importing numba and compiling take about as long as a hundred such searches, so a process that
-searches once must not pay for it: numba is brought in when as much time has gone into copying as compiling costs,
-which is never more than twice the better choice (the rent-or-buy rule). :func:`path` says which way is taken.
+threads, once compiling has paid for itself (:mod:`nestvec.kernels.jit`). :func:`path` says which way is taken.
 """
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import inspect
 import os
 import threading
@@ -22,31 +20,28 @@ from typing import Any
 import numpy as np
 
 from nestvec.core.types import Array, Float32, Int64
+from nestvec.kernels.jit import Kernel
 
 # Nanoseconds for one row of 384 floats on 2 cores; all three grow with d alike, so their ratios hold for any d.
 _COPY, _READ, _MULTIPLY = 150.0, 50.0, 2.6
-_COMPILE = 1.5  # seconds to import numba and compile the kernel without a cache; 0.6 with one
 _PIECE = 1 << 18  # floats copied at a time for one query: 1 MB, half of a usual L2
 _PARALLEL = 1 << 20  # floats below which a second thread costs more to wake than it saves
 
 
 @dataclass
-class _State:
-    """What the process knows. Changed under the lock; a stale read only delays the switch by a call."""
+class _Threads:
+    """Made when they are first wanted."""
 
-    spent: float = 0.0
-    kernel: Callable[..., Any] | None = None
-    tried: bool = False
     pool: ThreadPoolExecutor | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-_state = _State()
+_threads = _Threads()
 
 
 def _after_fork() -> None:
     """The threads of a pool do not survive a fork, and a lock may have been held by one of them."""
-    _state.pool, _state.lock = None, threading.Lock()
+    _threads.pool, _threads.lock = None, threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):
@@ -55,20 +50,7 @@ if hasattr(os, "register_at_fork"):
 
 def path() -> str:
     """``"numba"`` if single queries over scattered rows run compiled in this process by now, else ``"numpy"``."""
-    return "numba" if _state.kernel else "numpy"
-
-
-def compile_now() -> str:
-    """Bring in numba without waiting until it has paid for itself; returns what :func:`path` says then.
-
-    For a server that would rather wait at its start. Without numba nothing happens.
-    """
-    with _state.lock:
-        if not _state.tried:
-            _state.tried = True
-            if importlib.util.find_spec("numba"):
-                _state.kernel = _compile()
-    return path()
+    return "numba" if kernel.compiled else "numpy"
 
 
 def take(values: Float32[np.ndarray, "n d"], at: Int64[np.ndarray, " m"]) -> Float32[np.ndarray, "m d"]:
@@ -84,24 +66,20 @@ def dots(
     Cost: reads each row once. Safe to call from several threads at once.
     """
     out = np.empty(len(at), np.float32)
-    if _state.kernel is None or not values.flags.c_contiguous:  # what is compiled takes whole rows only
+    compiled = kernel.compiled
+    if compiled is None or not values.flags.c_contiguous:  # what is compiled takes whole rows only
         start = time.perf_counter()
         piece = max(_PIECE // max(values.shape[1], 1), 1)
         for i in range(0, len(at), piece):
             np.dot(take(values, at[i : i + piece]), query, out=out[i : i + piece])
-        if not _state.tried:
-            with _state.lock:
-                _state.spent += time.perf_counter() - start
-            if _state.spent > _COMPILE:
-                compile_now()
+        kernel.spend(time.perf_counter() - start)
         return out
-    kernel = _state.kernel
     threads = min(os.cpu_count() or 1, 8) if at.size * values.shape[1] > _PARALLEL else 1
     step = -(-len(at) // threads) if len(at) else 1
     waiting = [
-        _pool().submit(kernel, values, at[i : i + step], query, out[i : i + step]) for i in range(step, len(at), step)
+        _pool().submit(compiled, values, at[i : i + step], query, out[i : i + step]) for i in range(step, len(at), step)
     ]
-    kernel(values, at[:step], query, out[:step])
+    compiled(values, at[:step], query, out[:step])
     for job in waiting:
         job.result()
     return out
@@ -113,15 +91,15 @@ def worth(q: int) -> float:
     In place costs a read and ``q`` products for every row; copied out costs the copy as well, but for the wanted
     rows only. So ``1 + copy / (read + q multiply)``: 3.9 for one query, near 1 for many.
     """
-    copy = _READ if q == 1 and _state.kernel else _COPY  # compiled, a scattered row costs one more miss, not a copy
+    copy = _READ if q == 1 and kernel.compiled else _COPY  # compiled, a scattered row costs one more miss, not a copy
     return 1 + copy / (_READ + q * _MULTIPLY)
 
 
 def _pool() -> ThreadPoolExecutor:
-    with _state.lock:
-        if _state.pool is None:
-            _state.pool = ThreadPoolExecutor(min(os.cpu_count() or 1, 8), thread_name_prefix="nestvec-gather")
-        return _state.pool
+    with _threads.lock:
+        if _threads.pool is None:
+            _threads.pool = ThreadPoolExecutor(min(os.cpu_count() or 1, 8), thread_name_prefix="nestvec-gather")
+        return _threads.pool
 
 
 def _scattered(values: Array, at: Array, query: Array, out: Array) -> None:
@@ -146,8 +124,8 @@ def _scattered(values: Array, at: Array, query: Array, out: Array) -> None:
         out[i] = s
 
 
-def _compile() -> Callable[..., Any]:
-    import numba
+def _build() -> Callable[..., Any]:
+    numba = importlib.import_module("numba")
 
     plain = inspect.unwrap(_scattered)  # the test suite wraps every function in a check of its shapes
     f, i = numba.types.float32, numba.types.int64
@@ -155,8 +133,11 @@ def _compile() -> Callable[..., Any]:
     where = numba.types.Array(i, 1, "C", readonly=True)  # a writable array passes as a read-only one
     signature = numba.types.void(matrix, where, line, f[::1])
     try:
-        kernel = numba.njit([signature], nogil=True, fastmath=True, cache=True)(plain)
+        compiled: Callable[..., Any] = numba.njit([signature], nogil=True, fastmath=True, cache=True)(plain)
     except (RuntimeError, OSError):  # numba has no folder that it may write its cache to; compile for this process only
-        kernel = numba.njit([signature], nogil=True, fastmath=True)(plain)
-    compiled: Callable[..., Any] = kernel
+        compiled = numba.njit([signature], nogil=True, fastmath=True)(plain)
     return compiled
+
+
+kernel = Kernel(_build)
+"""One query with scattered rows; ``kernel.compile_now()`` brings numba in at once."""
