@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks import _downsampled
+from benchmarks._remembering import Remembering
 from benchmarks.harness import Outcome, data
-from nestvec.core import Record, Size, Space, Vectors
 from nestvec.core.errors import MissingExtraError
-from nestvec.core.types import Array
 from nestvec.encoders import load
 from nestvec.evaluation import TASKS, Model
 from nestvec.evaluation.kinds.classification import Classification
@@ -23,7 +21,8 @@ from nestvec.evaluation.kinds.retrieval import Retrieval
 from nestvec.evaluation.kinds.sts import Sts
 
 NAMES = ("scifact", "stsb", "banking77", "clustering_tweet")
-KEYS = (*(name + tail for name in NAMES for tail in ("", "_mteb")), "max_difference")
+SMALLER = ("downsampled_spearman", "downsampled_turned", "downsampled_cpu")
+KEYS = (*(name + tail for name in NAMES for tail in ("", "_mteb")), "max_difference", *SMALLER)
 
 
 def run(*, quick: bool) -> Outcome:
@@ -52,52 +51,25 @@ def run(*, quick: bool) -> Outcome:
         print(*out.rows[-1], file=sys.stderr, flush=True)
     if len(differences) == len(NAMES):
         out.figures["max_difference"] = round(max(differences), 6)
+    _smaller(out, folder, quick=quick)
     out.notes.append("Both were handed the same encoder; each text is encoded once. 42 is the seed of both.")
     return out
 
 
-@dataclass
-class Remembering:
-    """An encoder that encodes each text once."""
-
-    inner: Any
-    kept: dict[tuple[str, bool], Array] = field(default_factory=dict)
-
-    @property
-    def space(self) -> Space:
-        space: Space = self.inner.space
-        return space
-
-    @property
-    def window(self) -> int:
-        return int(self.inner.window)
-
-    def encode(
-        self, records: Iterable[Record | str], *, size: Size | str | None = None, instruction: str | None = None
-    ) -> Vectors:
-        del size, instruction
-        return self._all([r if isinstance(r, str) else r.full_text for r in records], query=False)
-
-    def encode_query(
-        self, queries: Iterable[str], *, size: Size | str | None = None, instruction: str | None = None
-    ) -> Vectors:
-        del size, instruction
-        return self._all(list(queries), query=True)
-
-    def stream(self, records: Iterable[Record | str]) -> Iterator[tuple[list[Record], Vectors]]:
-        raise NotImplementedError
-
-    def count_tokens(self, texts: Sequence[str], /) -> list[int]:
-        found: list[int] = self.inner.count_tokens(texts)
-        return found
-
-    def _all(self, texts: list[str], *, query: bool) -> Vectors:
-        new = [text for text in dict.fromkeys(texts) if (text, query) not in self.kept]
-        if new:
-            made = self.inner.encode_query(new) if query else self.inner.encode(new)
-            self.kept |= {(text, query): row for text, row in zip(new, made.values, strict=True)}
-        rows = [self.kept[text, query] for text in texts]
-        return Vectors(np.stack(rows) if rows else np.empty((0, self.space.dim), np.float32), self.space)
+def _smaller(out: Outcome, folder: Path, *, quick: bool) -> None:
+    """The order of many systems on down-sampled tasks: the worst rank correlation, pairs turned round, time."""
+    found, mining = _downsampled.measure(folder, quick=quick)
+    out.figures["downsampled_spearman"] = round(min(one.spearman for one in found), 4)
+    out.figures["downsampled_turned"] = sum(len(one.turned) for one in found)
+    shares = [one.cpu for one in found if one.cpu is not None]
+    out.figures["downsampled_cpu"] = round(float(np.mean(shares)), 4)
+    out.notes.append(f"To choose the documents of the smaller tasks took {mining:.1f} CPU-s, once for all systems.")
+    for one in found:
+        pairs = f"{len(one.turned)} of {one.separable} separable pairs turned"
+        share = "-" if one.cpu is None else f"{one.cpu:.0%} of the time"
+        out.rows.append(
+            (f"{one.task}, {one.systems} systems", "rank corr.", round(one.spearman, 4), pairs, None, share)
+        )
 
 
 def mteb_score(name: str, kind: Any, encoder: Remembering) -> float | None:

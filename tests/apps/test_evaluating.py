@@ -32,11 +32,21 @@ def test_a_model_is_measured_beside_baselines_and_results_are_kept(run, model, o
     assert "words of the name" not in again.stderr
 
 
+def test_a_quarter_of_the_data_is_a_task_of_its_own(run, model, own, tmp_path):
+    asked = ("evaluate", model, "--tasks", f"zero_shot={own['zero_shot']}", "--results", tmp_path / "kept")
+    run(*asked)
+    done = run(*asked, "--downsample")
+    assert "zero_shot-zero_downsampled" in done.stdout
+    assert "down-sampled to 12 texts (seed 42); compare only with figures of the same" in done.stdout
+    assert len(list((tmp_path / "kept").rglob("zero_shot-zero*.items.json"))) == 2 * 4
+
+
 def test_everything_is_in_the_json(run, model, own, tmp_path):
     done = run("evaluate", model, "--tasks", f"retrieval={own['retrieval']}", "--results", tmp_path / "r", "--json")
     told = json.loads(done.stdout)
     assert {row["system"] for row in told["results"]} >= {"BM25", "TF-IDF", "random ranking"}
     assert all(row["low"] <= row["score"] <= row["high"] for row in told["results"])
+    assert all(row["cpu_seconds"] >= 0 for row in told["results"])
     assert done.exit_code == (1 if any("trivial" in line for line in told["warnings"]) else 0)
 
 
@@ -48,6 +58,9 @@ def test_two_models_are_compared(run, model, own, tmp_path):
     assert done.exit_code == 0, done.stderr
     assert done.stdout.count("not separable") == 2
     assert "rank 1-2, group a" in done.stdout
+    assert "what it took  processor seconds of all threads" in done.stdout
+    assert done.stdout.count("CPU-s") == 6
+    assert " a point" in done.stdout
     assert "cannot give a p below 0.500" in done.stdout
     assert "12 items show true differences of accuracy from about" in done.stderr
 
@@ -57,6 +70,9 @@ def test_a_collection_is_measured_on_retrieval_only(run, model, own, tmp_path):
     retrieval, sts = f"retrieval={own['retrieval']}", f"sts={own['sts']}"
     done = run("evaluate", tmp_path / "c", "--tasks", retrieval, "--results", tmp_path / "r", "--no-baselines")
     assert "nDCG@10, 6 queries" in done.stdout, done.stderr
+    done = run("evaluate", tmp_path / "c", "--tasks", retrieval, "--results", tmp_path / "r", "--downsample")
+    assert done.exit_code == 3
+    assert "a down-sampled task takes models, got the collection 'c'" in done.stderr
     done = run("evaluate", tmp_path / "c", "--tasks", sts, "--results", tmp_path / "r")
     assert done.exit_code == 3
     assert "measure its model on the rest" in done.stderr

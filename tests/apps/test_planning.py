@@ -165,7 +165,8 @@ def test_a_report(nestvec, indexed):
     done = nestvec("report", indexed, "--judgements", "judged.jsonl", "--to", "r.html", "--keep", "0.5")
     assert "wrote r.html" in done.stdout
     text = Path("r.html").read_text()
-    for part in ("How well it answers", "by words (BM25)", "What smaller sizes keep", "The plan", "vectors are like"):
+    for part in ("How well it answers", "by words (BM25)", "What smaller sizes keep", "The plan", "vectors are like",
+                 "CPU ms a query"):  # fmt: skip
         assert part in text
     nestvec("report", indexed, "--no-plan", "--to", "s.html", "-q")
     assert "Nobody judged anything" in Path("s.html").read_text()
@@ -185,6 +186,8 @@ def test_quality_is_that_of_the_search(nestvec, indexed):
         first = [row[0].document for row in collection.search_many(questions.texts, 1, mode="lexical")]
     share = np.mean([first[i] in gains for i, gains in enumerate(questions.gains)])
     assert found.lexical.first.mean >= share
+    assert found.dense.cpu >= 0
+    assert found.lexical.per_point == pytest.approx(found.lexical.cpu / (100 * found.lexical.ndcg.mean))
     assert len(found.hardest) == 10
     assert [score for _, score in found.hardest] == sorted(score for _, score in found.hardest)
 

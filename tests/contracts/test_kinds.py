@@ -8,8 +8,8 @@ import pytest
 
 from nestvec.core.errors import InputError
 from nestvec.evaluation import KINDS, TASKS, Outcome, Task, TfIdf
+from nestvec.evaluation.kind import Kind
 from nestvec.evaluation.system import Model
-from nestvec.evaluation.task import Kind
 from tests.evaluation.conftest import Letters, own_data
 
 pytest.importorskip("sklearn")

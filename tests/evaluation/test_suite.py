@@ -8,6 +8,7 @@ import pytest
 from nestvec.core.errors import InputError
 from nestvec.evaluation import Bm25, Model, Outcome, Result, Shelf, Suite, Task, TfIdf, compare, difference, warnings
 from nestvec.evaluation.comparison import figures, sentences
+from nestvec.evaluation.cost import Cost
 from nestvec.evaluation.results import items_path
 from nestvec.evaluation.suite import Trivial
 from tests.evaluation.conftest import Letters
@@ -32,7 +33,7 @@ def mean(values, items=None, main="accuracy"):
 
 def result(system, outcome, *, task="t", baseline=False, trivial=False):
     made = Task(task, "sts@1", "x.jsonl")
-    return Result(system, system, made, "accuracy", outcome, 0.0, trivial=trivial, baseline=baseline)
+    return Result(system, system, made, "accuracy", outcome, Cost(0.0), trivial=trivial, baseline=baseline)
 
 
 def test_every_task_has_its_model_its_baselines_and_the_trivial_one(tasks, model):

@@ -3,13 +3,17 @@
 from nestvec.evaluation.baselines import BASELINES, Bm25, RandomProjection, TfIdf
 from nestvec.evaluation.catalogue import GROUPS, TASKS, choose
 from nestvec.evaluation.comparison import Comparison, compare, warnings
+from nestvec.evaluation.cost import Cost
 from nestvec.evaluation.differences import Difference, difference
+from nestvec.evaluation.downsampling import Downsampling, downsample
+from nestvec.evaluation.kind import Kind
 from nestvec.evaluation.kinds import KINDS
 from nestvec.evaluation.outcome import Outcome
+from nestvec.evaluation.preservation import Preserved, preserved
 from nestvec.evaluation.results import Result, Shelf
 from nestvec.evaluation.suite import Suite
 from nestvec.evaluation.system import Compares, Held, Model, Ranks, Represents, System
-from nestvec.evaluation.task import Kind, Task
+from nestvec.evaluation.task import Task
 
 __all__ = [
     "BASELINES",
@@ -19,11 +23,14 @@ __all__ = [
     "Bm25",
     "Compares",
     "Comparison",
+    "Cost",
     "Difference",
+    "Downsampling",
     "Held",
     "Kind",
     "Model",
     "Outcome",
+    "Preserved",
     "RandomProjection",
     "Ranks",
     "Represents",
@@ -36,5 +43,7 @@ __all__ = [
     "choose",
     "compare",
     "difference",
+    "downsample",
+    "preserved",
     "warnings",
 ]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import combinations
 
 import numpy as np
 
 from nestvec.core.errors import InputError
 from nestvec.core.types import JSON, Array, Bool
+from nestvec.evaluation.cost import per_point
 from nestvec.evaluation.differences import Difference, difference
 from nestvec.evaluation.results import Result
 from nestvec.metrics import Friedman, Nemenyi, friedman, holm, nemenyi, wilcoxon
@@ -99,6 +100,25 @@ class Warned:
 
 
 @dataclass(frozen=True)
+class Spent:
+    """What one system took, over all tasks.
+
+    Args:
+        system: its name.
+        cpu_seconds: sum over the tasks; None if one of them does not say.
+        per_point: processor seconds for each hundredth of the main scores, all tasks together; None likewise.
+        joules: sum over the tasks; None likewise.
+        machines: names of the processors; of several, the figures of two systems are not comparable.
+    """
+
+    system: str
+    cpu_seconds: float | None
+    per_point: float | None
+    joules: float | None
+    machines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Comparison:
     """What :func:`compare` found.
 
@@ -106,12 +126,14 @@ class Comparison:
         standings: of each task by name, the best score first; systems only, without baselines.
         pairs: of systems, task by task.
         across: over tasks; None for one system or one task.
+        spent: of each system, in the order given.
         confidence: of every statement.
     """
 
     standings: dict[str, tuple[Standing, ...]]
     pairs: tuple[Pair, ...]
     across: Across | None
+    spent: tuple[Spent, ...]
     confidence: float
 
     def to_json(self) -> dict[str, JSON]:
@@ -142,6 +164,7 @@ class Comparison:
                 }
                 for pair in self.pairs
             ],
+            "spent": [asdict(one) for one in self.spent],
             "across_tasks": None
             if across is None
             else {
@@ -182,7 +205,7 @@ def compare(results: Sequence[Result], *, confidence: float = 0.95, seed: int = 
     )
     standings = {task: _standings(row, [p for p in made if p.task == task]) for task, row in table.items()}
     across = _across(table, systems, confidence) if min(len(table), len(systems)) > 1 else None
-    return Comparison(standings, made, across, confidence)
+    return Comparison(standings, made, across, tuple(_spent(name, table) for name in systems), confidence)
 
 
 def warnings(results: Sequence[Result], *, confidence: float = 0.95, seed: int = 0) -> tuple[Warned, ...]:
@@ -216,7 +239,7 @@ def sentences(found: Sequence[Warned]) -> list[str]:
 
 
 def figures(result: Result) -> dict[str, JSON]:
-    """The main score of a result with its interval, as plain data; None for an end that is not known."""
+    """The main score of a result with its interval, and what it took, as plain data; None for what is not known."""
     interval = result.outcome.interval()
     low, high = (float(end) if np.isfinite(end) else None for end in (interval.low, interval.high))
     return {
@@ -226,6 +249,10 @@ def figures(result: Result) -> dict[str, JSON]:
         "high": high,
         "n": len(result.outcome.items),
         "unit": result.outcome.unit,
+        "seconds": result.cost.seconds,
+        "cpu_seconds": result.cost.cpu_seconds,
+        "cpu_seconds_per_point": result.cpu_per_point,
+        "joules": result.cost.joules,
     }
 
 
@@ -234,6 +261,19 @@ def told(found: Difference) -> dict[str, JSON]:
     ends = [float(end) if np.isfinite(end) else None for end in (found.interval.low, found.interval.high)]
     shows = float(found.detectable) if np.isfinite(found.detectable) else None
     return {"difference": found.interval.mean, "low": ends[0], "high": ends[1], "p": found.p, "detectable": shows}
+
+
+def _spent(system: str, table: dict[str, dict[str, Result]]) -> Spent:
+    rows = [row[system] for row in table.values()]
+    cpu, joules = (_sum([getattr(row.cost, name) for row in rows]) for name in ("cpu_seconds", "joules"))
+    points = per_point(cpu, sum(row.outcome.score for row in rows))
+    machines = tuple(sorted({row.cost.machine for row in rows if row.cost.machine}))
+    return Spent(system, cpu, points, joules, machines)
+
+
+def _sum(amounts: Sequence[float | None]) -> float | None:
+    known = [amount for amount in amounts if amount is not None]
+    return sum(known) if len(known) == len(amounts) else None
 
 
 def _table(results: Sequence[Result]) -> dict[str, dict[str, Result]]:

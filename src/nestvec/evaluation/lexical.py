@@ -14,6 +14,7 @@ from nestvec.core.types import Float32, Float64, Int64, Matrix
 
 Split = Callable[[str], list[str]]
 _WORD = re.compile(r"\w+")
+_SENTENCE = re.compile(r"(?<=[.!?。！？])\s+|\n+")
 
 
 def words(text: str) -> list[str]:
@@ -28,6 +29,11 @@ def letters(text: str) -> list[str]:
     """Runs of three letters of the lower-case text, its two ends marked."""
     whole = f" {text.lower()} "
     return [whole[i : i + 3] for i in range(len(whole) - 2)]
+
+
+def sentences(text: str) -> list[str]:
+    """Pieces between full stops, question and exclamation marks, and line breaks; no abbreviation is known."""
+    return [piece.strip() for piece in _SENTENCE.split(text) if piece.strip()]
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Results on disk: MTEB's layout for the figures, and a file beside it with the value of every item.
 
 ``{folder}/results/{model}/{revision}/{task}.json`` is what MTEB writes and reads, with one more field, ``nestvec``: the
-key of the run and checksums. ``{task}.items.json`` has the columns of the outcome. A result counts as there only if its
-key is the one asked for and both checksums hold; else it is measured again.
+key of the run, checksums, and what it took. ``{task}.items.json`` has the columns of the outcome. A result counts as
+there only if its key is the one asked for and both checksums hold; else it is measured again.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numpy as np
 import xxhash
 
 from nestvec.core.types import JSON
+from nestvec.evaluation.cost import Cost, per_point
 from nestvec.evaluation.outcome import Outcome
 from nestvec.evaluation.system import System
 from nestvec.evaluation.task import Task
@@ -36,7 +37,7 @@ class Result:
         task: the task.
         metric: the main one, for people.
         outcome: figures and items.
-        seconds: of measuring; of the first time, if it came from disk.
+        cost: what measuring took; the first time, if it came from disk.
         trivial: it is the task's own trivial baseline.
         baseline: it is one of the baselines, trivial or not.
         kept: it came from disk.
@@ -47,10 +48,15 @@ class Result:
     task: Task
     metric: str
     outcome: Outcome
-    seconds: float
+    cost: Cost
     trivial: bool = False
     baseline: bool = False
     kept: bool = False
+
+    @property
+    def cpu_per_point(self) -> float | None:
+        """Processor seconds for each hundredth of the main score; None if they are not known, or the score is not."""
+        return per_point(self.cost.cpu_seconds, self.outcome.score)
 
 
 @dataclass(frozen=True)
@@ -69,8 +75,8 @@ class Shelf:
         """Where the figures of one result are."""
         return self.folder / "results" / _safe(system.replace("/", "__")) / _safe(revision) / f"{task}.json"
 
-    def find(self, system: str, revision: str, task: Task, key: str) -> tuple[Outcome, float] | None:
-        """The outcome and its seconds, or None: not there, of another key, or not as it was written."""
+    def find(self, system: str, revision: str, task: Task, key: str) -> tuple[Outcome, Cost] | None:
+        """The outcome and what it took, or None: not there, of another key, or not as it was written."""
         path = self.place(system, revision, task.name)
         if not self.reads:
             return None
@@ -79,8 +85,9 @@ class Shelf:
             raw = items_path(path).read_bytes()
             mine = told["nestvec"]
             good = mine["key"] == key and mine["items"] == _sum(raw) and mine["figures"] == _sum(_plain(told["scores"]))
-            return (_outcome(told, json.loads(raw), task), float(told["evaluation_time"])) if good else None
-        except (OSError, ValueError, KeyError, TypeError, IndexError):
+            cost = Cost.from_json(float(told["evaluation_time"]), mine.get("cost", {}))
+            return (_outcome(told, json.loads(raw), task), cost) if good else None
+        except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError):
             return None  # whatever is wrong with it, it is measured again
 
     def keep(self, result: Result, key: str, *, fingerprint: str) -> Path:
@@ -100,10 +107,15 @@ class Shelf:
             "task_name": result.task.name,
             "mteb_version": _MTEB,
             "scores": scores,
-            "evaluation_time": result.seconds,
+            "evaluation_time": result.cost.seconds,
             "kg_co2_emissions": None,
             "date": dt.datetime.now(dt.UTC).isoformat(),
-            "nestvec": {"key": key, "items": _sum(items), "figures": _sum(_plain(scores))},
+            "nestvec": {
+                "key": key,
+                "items": _sum(items),
+                "figures": _sum(_plain(scores)),
+                "cost": result.cost.to_json(),
+            },
         }
         _write(items_path(path), items)
         _write(path, json.dumps(body, indent=2).encode())

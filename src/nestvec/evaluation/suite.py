@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nestvec.core.errors import InputError
 from nestvec.evaluation.baselines import BASELINES
+from nestvec.evaluation.cost import Meter
+from nestvec.evaluation.kind import Kind
 from nestvec.evaluation.outcome import Outcome
 from nestvec.evaluation.results import Result, Shelf
 from nestvec.evaluation.rows import digest, once
-from nestvec.evaluation.system import System
-from nestvec.evaluation.task import Kind, Task
+from nestvec.evaluation.system import Held, System
+from nestvec.evaluation.task import Task
 
 Progress = Callable[[str, str], None]
 """Is told the name of a task and of a system before they meet."""
@@ -80,9 +81,11 @@ class Suite:
             progress: called before each measurement that has to be made.
 
         Raises:
-            InputError: two systems of one name; none of the systems can do what a task needs; or as for the data.
+            InputError: two systems of one name; a system cannot do what a task needs; a collection meets a task that is
+                down-sampled; or as for the data.
         """
         once([system.name for system in (*systems, *self.baselines)], "names of systems")
+        self._check(systems)
         loaded = self.load() if loaded is None else loaded
         for task in self.tasks:
             kind = loaded[task.name]
@@ -101,6 +104,16 @@ class Suite:
                 plain = Trivial(kind.trivial_name)
                 yield replace(self._one(task, kind, plain, progress), baseline=True, trivial=True)
 
+    def _check(self, systems: Sequence[System]) -> None:
+        """A collection searches all that it holds, so that nothing is smaller for it."""
+        held = next((system.name for system in systems if isinstance(system, Held)), None)
+        small = next((task.name for task in self.tasks if task.downsampling is not None), None)
+        if held is not None and small is not None:
+            raise InputError(
+                f"a down-sampled task takes models, got the collection {held!r} for {small}: it searches everything it "
+                "holds. Measure it on the whole task, or its model on this one."
+            )
+
     def _one(self, task: Task, kind: Kind, system: System, progress: Progress | None) -> Result:
         key = digest(_VERSION, kind.id, kind.fingerprint, system.fingerprint)
         found = self.shelf.find(system.name, system.fingerprint, task, key) if self.shelf else None
@@ -108,10 +121,12 @@ class Suite:
             return Result(system.name, system.fingerprint, task, kind.metric, *found, kept=True)
         if progress is not None:
             progress(task.name, system.name)
-        start = time.monotonic()
+        meter = Meter.start()
         outcome: Outcome = kind.trivial() if isinstance(system, Trivial) else kind.measure(system)
-        seconds = time.monotonic() - start
-        result = Result(system.name, system.fingerprint, task, kind.metric, outcome, seconds)
+        cost = meter.stop()
+        if task.downsampling is not None:
+            outcome = replace(outcome, notes=(*outcome.notes, *task.downsampling.notes(kind)))
+        result = Result(system.name, system.fingerprint, task, kind.metric, outcome, cost)
         if self.shelf is not None:
             self.shelf.describe(system)
             self.shelf.keep(result, key, fingerprint=kind.fingerprint)

@@ -4,51 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any
 
 from nestvec.core.errors import InputError, UnknownNameError
+from nestvec.evaluation.downsampling import Downsampling, downsample
+from nestvec.evaluation.kind import Kind
 from nestvec.evaluation.kinds import KINDS
-from nestvec.evaluation.outcome import Outcome
-from nestvec.evaluation.system import System
-
-
-@runtime_checkable
-class Kind(Protocol):
-    """What every member of :data:`nestvec.evaluation.kinds.KINDS` has: the data of one task, and how it is measured."""
-
-    id: ClassVar[str]
-    needs: ClassVar[type[object]]
-    mteb_type: ClassVar[str]
-    trivial_name: ClassVar[str]
-
-    @property
-    def metric(self) -> str:
-        """The main metric, for people."""
-        ...
-
-    @property
-    def spread(self) -> float | None:
-        """Usual standard deviation of differences between two systems, item by item; None if the figure is no mean."""
-        ...
-
-    @property
-    def fingerprint(self) -> str:
-        """Equal for two tasks exactly when their data and settings are."""
-        ...
-
-    def __len__(self) -> int:
-        """How many items a figure rests on."""
-        ...
-
-    def measure(self, system: System) -> Outcome:
-        """Measure a system that has what ``needs`` says."""
-        ...
-
-    def trivial(self) -> Outcome:
-        """Measure what anybody could do without understanding anything."""
-        ...
+from nestvec.evaluation.rows import find
 
 
 @dataclass(frozen=True)
@@ -64,6 +28,7 @@ class Task:
         citation: authors and year.
         split: for result files.
         languages: of the texts, as MTEB writes them.
+        downsampling: how its data is made smaller; None for all of it.
 
     Raises:
         InputError: the name cannot be that of a file.
@@ -78,6 +43,7 @@ class Task:
     citation: str = ""
     split: str = "test"
     languages: tuple[str, ...] = ("eng-Latn",)
+    downsampling: Downsampling | None = None
 
     def __post_init__(self) -> None:
         if not self.name or self.name[0] == "." or not all(c.isalnum() or c in "_-." for c in self.name):
@@ -103,7 +69,20 @@ class Task:
             raise type(cause)(f"{self.name}: {cause}") from cause
         except OSError as cause:
             raise InputError(f"{self.name}: {place} must be readable, got {cause.strerror}.") from cause
-        return kind
+        return kind if self.downsampling is None else downsample(kind, self.downsampling)
+
+    def here(self, data: Path | None) -> bool:
+        """Whether its data lies in the folder ``data``; nothing is read."""
+        if data is None:
+            return False
+        try:
+            return (data / self.path).is_dir() or find(data / self.path).is_file()
+        except InputError:
+            return False
+
+    def downsampled(self, how: Downsampling | None = None) -> Task:
+        """The same task with less data, and a name of its own: the figures of the two are not comparable."""
+        return replace(self, name=f"{self.name}_downsampled", downsampling=how or Downsampling())
 
     @classmethod
     def own(cls, text: str) -> Task:

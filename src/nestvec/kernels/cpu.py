@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from pathlib import Path
 
 _FEATURE_LINES = ("flags", "Features")  # x86 and ARM name the same line differently
@@ -26,3 +27,20 @@ def cpu_features(source: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
         if key.strip() in _FEATURE_LINES:
             return frozenset(value.split())
     return frozenset()
+
+
+def cpu_name(source: Path = Path("/proc/cpuinfo")) -> str:
+    """What the first core calls itself; the kind of machine where the system has no such file or no such line.
+
+    Args:
+        source: the file to read, in the format of Linux's ``/proc/cpuinfo``.
+    """
+    try:
+        text = source.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = ""
+    for line in text.splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() == "model name":
+            return " ".join(value.split())
+    return platform.machine()

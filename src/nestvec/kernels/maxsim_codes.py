@@ -93,23 +93,14 @@ class _Whole:
         self.step, self.sums = step.astype(np.float32), whole.sum(axis=1).astype(np.float32)
         self.nothing = np.zeros(len(step), np.float32)
         self._numkong = numkong
-        self._room(0)
         if query.size:
             self._packed = numkong.dots_pack(np.concatenate([high, low]).astype(np.int8), dtype="int8")
 
     def times(self, codes: Shaped[np.ndarray, "t d"]) -> Shaped[np.ndarray, "t q2"]:
-        """int32 products of ``codes`` with ``high``, then with ``low``; the next call writes over them."""
-        n = len(codes)
-        if n > len(self._products):
-            self._room(n)
-        if codes.size and len(self.step):
-            self._numkong.dots_packed(codes, self._packed, out=self._tensor[:n])
-        return self._products[:n]
-
-    def _room(self, n: int) -> None:
-        """Memory for ``n`` rows of products: fresh pages for every block take as long as a third of the products."""
-        self._tensor: Any = self._numkong.Tensor(np.zeros((n, 2 * len(self.step)), np.int32))  # an array it refuses
-        self._products = np.asarray(self._tensor)
+        """int32 products of ``codes`` with ``high``, then with ``low``."""
+        if not codes.size or not len(self.step):
+            return np.zeros((len(codes), 2 * len(self.step)), np.int32)
+        return np.asarray(self._numkong.dots_packed(codes, self._packed))
 
 
 def _maxima(products: Array, less: Array, scale: Array, offsets: Array) -> Float32[np.ndarray, "n q"]:

@@ -9,9 +9,9 @@ import numpy as np
 
 from nestvec.core.record import Record
 from nestvec.core.types import Int64
+from nestvec.evaluation.lexical import sentences
 
 _WORDS = range(3, 41)  # of a query: fewer say little, more are no query
-_SENTENCE = re.compile(r"(?<=[.!?。！？])\s+|\n+")
 _WORD = re.compile(r"\w+")
 
 
@@ -44,7 +44,7 @@ def _title(record: Record) -> str:
 
 def _sentence(record: Record) -> str:
     """The first sentence that could be a query, cut to as many words."""
-    for piece in _SENTENCE.split(record.text[:4000]):
+    for piece in sentences(record.text[:4000]):
         words = piece.split()
         if len(_WORD.findall(piece)) >= _WORDS.start:
             return " ".join(words[: _WORDS.stop - 1])

@@ -97,6 +97,7 @@ COMMANDS = (
     "fit",
     "sizes",
     "diagnose",
+    "domain-gap",
     "similar-models",
     "needle",
     "capacity",

@@ -18,8 +18,8 @@ from nestvec.apps.cli.console import AsJSON, Output, clean, faint, strong
 
 if TYPE_CHECKING:
     from nestvec.evaluation import Result, Shelf, Suite, System
-    from nestvec.evaluation.comparison import Across
-    from nestvec.evaluation.task import Kind
+    from nestvec.evaluation.comparison import Across, Spent
+    from nestvec.evaluation.kind import Kind
 
 Tasks = Annotated[
     str,
@@ -33,6 +33,9 @@ Kept = Annotated[
 ]
 Bare = Annotated[bool, typer.Option("--no-baselines", help="Only what is named, without BM25 and the like.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Measure again, whatever is kept.")]
+Fewer = Annotated[
+    bool, typer.Option("--downsample", help="A quarter of the data: the order of models, in a part of the time.")
+]
 
 _RESULTS = Path("nestvec-results")
 
@@ -44,6 +47,7 @@ def evaluate(
     results: Kept = _RESULTS,
     no_baselines: Bare = False,
     fresh: Fresh = False,
+    downsample: Fewer = False,
     precision: Annotated[Precision, option("precision", "--precision")] = Precision.AUTO,
     device: Annotated[str, option("device", "--device")] = "auto",
     json: AsJSON = False,
@@ -60,7 +64,7 @@ def evaluate(
 
     out = Output(as_json=json, quiet=quiet)
     with ExitStack() as opened:
-        suite, loaded = _suite(tasks, data, Shelf(results, reads=not fresh), bare=no_baselines)
+        suite, loaded = _suite(tasks, data, Shelf(results, reads=not fresh), bare=no_baselines, fewer=downsample)
         one = open_system(system, opened, precision=precision, device=device)
         found = _run(suite, [one], loaded, out)
     told = warnings(found)
@@ -91,6 +95,7 @@ def compare(
     results: Kept = _RESULTS,
     no_baselines: Bare = False,
     fresh: Fresh = False,
+    downsample: Fewer = False,
     precision: Annotated[Precision, option("precision", "--precision")] = Precision.AUTO,
     device: Annotated[str, option("device", "--device")] = "auto",
     json: AsJSON = False,
@@ -110,7 +115,7 @@ def compare(
         raise typer.BadParameter(f"compare takes two or more different systems, got {', '.join(systems)}.")
     out = Output(as_json=json, quiet=quiet)
     with ExitStack() as opened:
-        suite, loaded = _suite(tasks, data, Shelf(results, reads=not fresh), bare=no_baselines)
+        suite, loaded = _suite(tasks, data, Shelf(results, reads=not fresh), bare=no_baselines, fewer=downsample)
         _foresee(out, loaded)
         able = [open_system(system, opened, precision=precision, device=device) for system in dict.fromkeys(systems)]
         found = _run(suite, able, loaded, out)
@@ -132,6 +137,7 @@ def compare(
                 out.line(
                     faint(f"    so many {block[0].outcome.unit} show differences from {pair.found.detectable:.4f}")
                 )
+    _spent(out, comparison.spent)
     if comparison.across is not None:
         _across(out, comparison.across, len(comparison.standings))
     _warn(out, told)
@@ -147,19 +153,10 @@ def tasks(
     Data of your own needs no name: --tasks retrieval=FOLDER, sts=FILE, classification=FOLDER, clustering=FILE …
     """
     from nestvec.evaluation import GROUPS, KINDS, TASKS
-    from nestvec.evaluation.rows import find
 
     out = Output(as_json=json)
 
-    def here(path: str) -> bool:
-        if data is None:
-            return False
-        try:
-            return (data / path).is_dir() or find(data / path).is_file()
-        except ValueError:
-            return False
-
-    rows = {name: (task, here(task.path)) for name, task in TASKS.items()}
+    rows = {name: (task, task.here(data)) for name, task in TASKS.items()}
     out.json(
         {
             "tasks": [
@@ -179,12 +176,14 @@ def tasks(
         out.line("Data is looked for in the folder that NESTVEC_DATA or --data names; neither is given.")
 
 
-def _suite(names: str, data: Path | None, shelf: Shelf, *, bare: bool) -> tuple[Suite, dict[str, Kind]]:
+def _suite(names: str, data: Path | None, shelf: Shelf, *, bare: bool, fewer: bool) -> tuple[Suite, dict[str, Kind]]:
     from nestvec.evaluation import BASELINES, Suite, choose
 
     chosen = choose([name for name in names.split(",") if name.strip()])
     if not chosen:
         raise typer.BadParameter("--tasks takes one name or more; see: nestvec tasks")
+    if fewer:
+        chosen = tuple(task.downsampled() for task in chosen)
     suite = Suite(chosen, data=data, shelf=shelf, baselines=() if bare else BASELINES, trivial=not bare)
     return suite, suite.load()
 
@@ -198,8 +197,14 @@ def open_system(text: str, opened: ExitStack, *, precision: Precision, device: s
         from nestvec.search import Collection
 
         return Held(opened.enter_context(Collection.open(text)), label=Path(text).resolve().name)
+    name, size = named(text)
+    return Model(load(name, size=size, precision=precision.value, device=device), label=text)
+
+
+def named(text: str) -> tuple[str, str]:
+    """Name and size of a model: ``default@L3`` is its third layer; without ``@``, or for a path, it is the full one."""
     name, _, size = text.rpartition("@") if "@" in text and not Path(text).exists() else (text, "", "")
-    return Model(load(name, size=size or "full", precision=precision.value, device=device), label=text)
+    return name, size or "full"
 
 
 def _run(suite: Suite, systems: Sequence[System], loaded: dict[str, Kind], out: Output) -> list[Result]:
@@ -244,7 +249,7 @@ def _rows(out: Output, rows: Sequence[tuple[Result, str]]) -> None:
     for result, remark in rows:
         got = result.outcome.interval()
         line = f"  {result.system:{width}}  {got.mean:7.4f}  [{got.low:.4f}, {got.high:.4f}]"
-        out.line(line, faint(f"  {remark}") if remark else "")
+        out.line(line, faint("".join(f"  {part}" for part in (_seconds(result.cost.cpu_seconds), remark) if part)))
 
 
 def _across(out: Output, across: Across, n: int) -> None:
@@ -261,6 +266,23 @@ def _across(out: Output, across: Across, n: int) -> None:
         out.line(f"  {a} and {b}: Wilcoxon over tasks, Holm p {_p(p)}")
     if across.least > 0.05:
         out.line(faint(f"  with {n} tasks this test cannot give a p below {across.least:.3f}: it can show nothing"))
+
+
+def _spent(out: Output, spent: Sequence[Spent]) -> None:
+    """What each system took over all tasks; energy only where the machine counts it."""
+    out.line("")
+    out.line(strong("what it took"), "  processor seconds of all threads, and for each hundredth of the scores")
+    width = max(len(one.system) for one in spent)
+    for one in spent:
+        price = "" if one.per_point is None else f"{1e3 * one.per_point:12,.2f} CPU-ms a point"
+        joules = "" if one.joules is None else f"  {one.joules:.0f} J of the processor packages"
+        out.line(f"  {one.system:{width}}  {_seconds(one.cpu_seconds) or 'not known'}{price}{joules}")
+    if len({machine for one in spent for machine in one.machines}) > 1:
+        out.line(faint("  not all on the same processor: measure again with --fresh to compare them"))
+
+
+def _seconds(value: float | None) -> str:
+    return "" if value is None else f"{value:8,.2f} CPU-s"
 
 
 def _warn(out: Output, told: Sequence[str]) -> None:

@@ -102,13 +102,15 @@ def _quality(answered: Answered) -> str:
         said = "These queries do not show whether search by meaning or by words answers better"
     said += f": nDCG@10 differs by {_interval(better)}, query by query."
     rows = [_scores("by meaning", answered.dense), _scores("by words (BM25)", answered.lexical)]
-    columns = ("search", "nDCG@10", "95 %", "recall@10", "95 %", "reciprocal rank", "95 %")
+    columns = ("search", "nDCG@10", "95 %", "recall@10", "95 %", "reciprocal rank", "95 %", "CPU ms a query", "a point")
     hardest = [[query, f"{score:.2f}"] for query, score in answered.hardest]
     return (
         paragraph(said)
         + Table(columns, rows).html()
         + paragraph(
-            f"{better.n} judged queries; documents count by their best passage. Intervals: BCa bootstrap over queries.",
+            f"{better.n} judged queries; documents count by their best passage. Intervals: BCa bootstrap over queries. "
+            "CPU: processor time of all threads for a query, its encoding included, and that time for each hundredth "
+            "of nDCG@10; on the machine that wrote this page.",
             "soft",
         )
         + heading("Queries that search by meaning answers worst")
@@ -120,7 +122,8 @@ def _scores(name: str, quality: Quality) -> list[str]:
     cells = [name]
     for found in (quality.ndcg, quality.recall, quality.first):
         cells += [f"{found.mean:.3f}", f"{found.low:.3f} – {found.high:.3f}"]
-    return cells
+    price = "" if quality.per_point is None else f"{1e3 * quality.per_point:.3g}"
+    return [*cells, f"{1e3 * quality.cpu:.3g}", price]
 
 
 def _interval(found: Interval) -> str:

@@ -1,6 +1,6 @@
 """The kinds of tasks, one file each. A kind holds the data of one task, reads it, and measures a system on it.
 
-What every kind has (see ``Kind`` in :mod:`nestvec.evaluation.task`): ``read``, ``fingerprint``, ``measure``,
+What every kind has (see ``Kind`` in :mod:`nestvec.evaluation.kind`): ``read``, ``fingerprint``, ``measure``,
 ``trivial``, and what it needs of a system.
 """
 
