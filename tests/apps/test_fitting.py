@@ -36,6 +36,10 @@ def test_depths_that_the_model_has_not_and_too_few_texts_are_said(nestvec, model
     few.write_text("one text", encoding="utf-8")
     assert "at least 10" in nestvec("fit", model, few, "--to", tmp_path / "l", "--depths", "0", expect=3).stderr
     assert "whole numbers" in nestvec("fit", model, few, "--to", tmp_path / "l", "--depths", "x", expect=2).stderr
+    for wrong in ("4", "4,8,2"):
+        assert "as in 4,8" in nestvec("fit", model, few, "--to", tmp_path / "l", "--clusters", wrong, expect=2).stderr
+    none = nestvec("fit", model, few, "--to", tmp_path / "l", "--clusters", "0,8", expect=3).stderr
+    assert "clusters and rounds must be at least 1" in none
 
 
 def test_long_texts_are_cut_at_spaces():

@@ -1,4 +1,4 @@
-"""``nestvec search`` and ``nestvec show``: nestvec.apps.cli.searching."""
+"""``nestvec search`` and ``nestvec show``: nestvec.apps.cli.searching, nestvec.apps.cli.explaining."""
 
 import json
 
@@ -102,3 +102,59 @@ def test_a_narrow_terminal(nestvec, made, monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
     text = nestvec("search", made, "moon bread ship", "--mode", "lexical").stdout
     assert all(len(line) <= 40 for line in text.splitlines())
+
+
+def test_explain_shows_what_was_matched_and_what_it_adds(nestvec, model, notes):
+    nestvec("index", notes, "--to", "c", "-m", model, "--vectors", "all", "-q")
+    text = nestvec("search", "c", "bread", "oven", "--explain", "-k", 2).stdout
+    rows = [line.split() for line in text.splitlines()]
+    total = next(row[0] for row in rows if " ".join(row[1:]) == "sum over 2 tokens of the query")
+    assert total == rows[0][2]  # the score of the first hit
+    (found,) = lines(nestvec("search", "c", "bread", "oven", "--explain", "--json").stdout)
+    first = found["results"][0]
+    assert first["explanation"]["score"] == pytest.approx(first["score"], abs=1e-4)
+    told = first["explanation"]["matches"]
+    assert [match["query"]["text"] for match in told] == ["bread", "oven"]
+    assert all([f"{m['score']:.3f}", m["query"]["word"], m["document"]["word"]] in rows for m in told)
+    assert first["explanation"]["compared"] is True
+    nestvec("resize", "c", "v2", "-q")
+    assert "(with " in nestvec("search", "c", "bread", "--explain").stdout
+
+
+def test_explain_of_single_vectors_and_of_words(nestvec, indexed, made):
+    text = nestvec("search", indexed, "bread", "--explain").stdout
+    assert "sum over 1 token, not the score" in text
+    assert text.count("compares one vector a record") == 1
+    assert (
+        "--explain must go with" in nestvec("search", indexed, "x", "--explain", "--mode", "lexical", expect=2).stderr
+    )
+
+
+def test_an_explanation_is_as_wide_as_the_terminal_and_cannot_command_it(capsys, monkeypatch):
+    from nestvec.apps.cli.console import Output
+    from nestvec.apps.cli.explaining import tell_explanation, tell_notes
+    from nestvec.core import Token
+    from nestvec.search import Explanation, Match
+
+    monkeypatch.setenv("COLUMNS", "60")
+    long = [Token(f"word{i}", f"word{i}", i, i + 1, i) for i in range(9)]
+    asked = [Token("red\x1b[31m", "red\x1b[31m", 0, 8, 0), Token("[MASK]", "[MASK]"), Token("[MASK]", "[MASK]")]
+    matches = (
+        Match(asked[0], long[0], tuple(long), 0, 0.5),
+        Match(asked[1], None, (), 3, -0.25),
+        Match(asked[2], None, (), 3, 1.0),
+    )
+    why = Explanation("r", matches, compared=True, note="Something is not known.")
+    tell_explanation(Output(), why)
+    tell_explanation(Output(as_json=True), why)
+    tell_notes(Output(), [why, why, Explanation("s", (), compared=True, note="nothing")])
+    tell_explanation(Output(), Explanation("s", (), compared=True, note="The record keeps no vectors."))
+    shown = capsys.readouterr().out
+    assert "\x1b" not in shown
+    assert max(map(len, shown.splitlines())) <= 60
+    assert "word0 (with word1 word2" in shown
+    assert "[MASK] x 2" in shown
+    assert "vector 4" in shown
+    assert "1.250" in shown
+    assert shown.count("Something is not known.") == 1
+    assert "keeps no vectors" in shown

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import string
 import warnings
 
 import pytest
@@ -109,3 +110,60 @@ def save_model(torch_and_st, tmp_path_factory):
         return folder / "saved"
 
     return save
+
+
+@pytest.fixture(scope="session")
+def make_late(make_model, tmp_path_factory):
+    """A function that saves a checkpoint made for late interaction, as sentence-transformers or PyLate does."""
+
+    def make(*, form="native", words=(".", ":"), unit=True, expansion=None, **said):
+        import torch
+        from safetensors.torch import save_file
+        from sentence_transformers import MultiVectorEncoder
+        from sentence_transformers.base.modules import Dense, Normalize, Transformer
+        from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
+
+        bare = make_model().parent / "bare"
+        folder = tmp_path_factory.mktemp("late") / "saved"
+        torch.manual_seed(1)
+        weight = torch.randn(8, 32)
+        if form == "native":
+            first = Transformer(str(bare), query_expansion=expansion, **said)
+            dense = Dense(32, 8, bias=False, activation_function=None, module_input_name="token_embeddings")
+            dense.linear.weight.data = weight
+            stack = [first, dense, MultiVectorMask(list(words))]
+            stack += [Normalize(module_input_name="token_embeddings")] if unit else []
+            prompts = {"query": "query: ", "document": "passage: "}
+            MultiVectorEncoder(modules=stack, prompts=prompts, device="cpu").save(str(folder), create_model_card=False)
+            return folder
+        from transformers import BertModel, BertTokenizerFast
+
+        (folder / "1_Dense").mkdir(parents=True)
+        tokenizer = BertTokenizerFast.from_pretrained(bare)
+        tokenizer.add_tokens(["[Q] ", "[D] "])
+        model = BertModel.from_pretrained(bare)
+        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        save_file({"linear.weight": weight}, folder / "1_Dense" / "model.safetensors")
+        write = {
+            "1_Dense/config.json": {
+                "in_features": 32, "out_features": 8, "bias": False, "use_residual": False,
+                "activation_function": "torch.nn.modules.linear.Identity",
+            },
+            "sentence_bert_config.json": {"max_seq_length": 23, "do_lower_case": False},
+            "modules.json": [
+                {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
+                {"idx": 1, "name": "1", "path": "1_Dense", "type": "pylate.models.Dense.Dense"},
+            ],
+            "config_sentence_transformers.json": {
+                "model_type": "ColBERT", "query_prefix": "[Q] ", "document_prefix": "[D] ", "query_length": 12,
+                "document_length": 16, "attend_to_expansion_tokens": False, "do_query_expansion": True,
+                "skiplist_words": list(string.punctuation), "similarity_fn_name": "MaxSim", "prompts": {}, **said,
+            },
+        }  # fmt: skip
+        for name, value in write.items():
+            (folder / name).write_text(json.dumps(value))
+        return folder
+
+    return make

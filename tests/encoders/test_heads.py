@@ -69,6 +69,31 @@ def test_one_pass_gives_what_three_models_would(m3):
     assert found.sparse.space.dim == len(encoder.stack.tokenizer)
 
 
+def test_a_collection_of_such_a_model_reads_each_text_once_and_finds_by_tokens_alone(m3, tmp_path, monkeypatch):
+    from nestvec import Collection
+    from nestvec.encoders import backbone, load
+    from nestvec.kernels.maxsim import maxsim
+
+    encoder, texts = load(m3[0], precision="float32"), TEXTS[:4]
+    read, features = [], backbone._features
+
+    def counting(stack, arrays, *, prompt_length):
+        read.append(len(arrays["input_ids"]))
+        return features(stack, arrays, prompt_length=prompt_length)
+
+    monkeypatch.setattr("nestvec.search.finder.EXACT", 2)
+    monkeypatch.setattr(backbone, "_features", counting)
+    with Collection.create(tmp_path / "c", encoder=encoder, size="vall-b16") as made:
+        read.clear()
+        made.add(texts)
+        assert sum(read) == 4
+        assert (made.space.dim, made.settings.several.space.dim) == (32, 6)
+        kept, asked = encoder.at("vall").encode(texts), encoder.at("vall").encode_query(["the cat"])
+        wanted = np.sort(maxsim(asked.values, kept.values, kept.offsets))[::-1]
+        np.testing.assert_allclose(made.find(asked, 4).scores[0], wanted, atol=0.01)
+        np.testing.assert_allclose([hit.score for hit in made.search("the cat", 4)], wanted, atol=0.01)
+
+
 def test_scores_of_the_forms_come_together(m3):
     from nestvec.encoders import load
 

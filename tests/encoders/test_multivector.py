@@ -4,13 +4,12 @@ Checkpoints made for late interaction are compared with what sentence-transforme
 """
 
 import json
-import string
 import warnings
 
 import numpy as np
 import pytest
 
-from nestvec.core import MultiVectors, Size
+from nestvec.core import MultiVectors, Record, Size
 from nestvec.core.errors import InputError, SpaceMismatchError
 from nestvec.encoders.late import Augmentation, Late, punctuation_ids, special_ids
 
@@ -25,63 +24,6 @@ def plain(make_model):
     from nestvec.encoders import load
 
     return load(make_model(pooling="mean", normalize=True), precision="float32")
-
-
-@pytest.fixture(scope="module")
-def make_late(make_model, tmp_path_factory):
-    """A function that saves a checkpoint made for late interaction, as sentence-transformers or PyLate does."""
-
-    def make(*, form="native", words=(".", ":"), unit=True, expansion=None, **said):
-        import torch
-        from safetensors.torch import save_file
-        from sentence_transformers import MultiVectorEncoder
-        from sentence_transformers.base.modules import Dense, Normalize, Transformer
-        from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
-
-        bare = make_model().parent / "bare"
-        folder = tmp_path_factory.mktemp("late") / "saved"
-        torch.manual_seed(1)
-        weight = torch.randn(8, 32)
-        if form == "native":
-            first = Transformer(str(bare), query_expansion=expansion, **said)
-            dense = Dense(32, 8, bias=False, activation_function=None, module_input_name="token_embeddings")
-            dense.linear.weight.data = weight
-            stack = [first, dense, MultiVectorMask(list(words))]
-            stack += [Normalize(module_input_name="token_embeddings")] if unit else []
-            prompts = {"query": "query: ", "document": "passage: "}
-            MultiVectorEncoder(modules=stack, prompts=prompts, device="cpu").save(str(folder), create_model_card=False)
-            return folder
-        from transformers import BertModel, BertTokenizerFast
-
-        (folder / "1_Dense").mkdir(parents=True)
-        tokenizer = BertTokenizerFast.from_pretrained(bare)
-        tokenizer.add_tokens(["[Q] ", "[D] "])
-        model = BertModel.from_pretrained(bare)
-        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
-        model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
-        save_file({"linear.weight": weight}, folder / "1_Dense" / "model.safetensors")
-        write = {
-            "1_Dense/config.json": {
-                "in_features": 32, "out_features": 8, "bias": False, "use_residual": False,
-                "activation_function": "torch.nn.modules.linear.Identity",
-            },
-            "sentence_bert_config.json": {"max_seq_length": 23, "do_lower_case": False},
-            "modules.json": [
-                {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
-                {"idx": 1, "name": "1", "path": "1_Dense", "type": "pylate.models.Dense.Dense"},
-            ],
-            "config_sentence_transformers.json": {
-                "model_type": "ColBERT", "query_prefix": "[Q] ", "document_prefix": "[D] ", "query_length": 12,
-                "document_length": 16, "attend_to_expansion_tokens": False, "do_query_expansion": True,
-                "skiplist_words": list(string.punctuation), "similarity_fn_name": "MaxSim", "prompts": {}, **said,
-            },
-        }  # fmt: skip
-        for name, value in write.items():
-            (folder / name).write_text(json.dumps(value))
-        return folder
-
-    return make
 
 
 CHECKPOINTS = {
@@ -249,6 +191,102 @@ def test_a_collection_keeps_several_vectors_of_a_plain_model(plain, tmp_path):
         made.add(["a cat sat", "a dog ran"])
         assert made.search("a dog ran", 1)[0].text == "a dog ran"
         assert made.settings.several.vectors == 8
+
+
+def test_a_collection_reads_each_text_once_and_keeps_the_same_vectors(plain, tmp_path, monkeypatch):
+    from nestvec import Collection
+    from nestvec.encoders import backbone
+
+    texts = [text or "a" for text in TEXTS]
+    single, several = plain.encode(texts).values, plain.at("vall").encode(texts)
+    read = []
+    features = backbone._features
+
+    def counting(stack, arrays, *, prompt_length):
+        read.append(len(arrays["input_ids"]))
+        return features(stack, arrays, prompt_length=prompt_length)
+
+    monkeypatch.setattr(backbone, "_features", counting)
+    with Collection.create(tmp_path / "c", encoder=plain, size="vall-b16") as made:
+        read.clear()  # a model is asked once how wide its tokens are
+        made.add([Record(f"r{i}", text) for i, text in enumerate(texts)])
+        ids = sorted(f"r{i}" for i in range(len(texts)))
+        assert sum(read) == len(texts)
+        np.testing.assert_allclose(made.vectors(ids).values, single, atol=1e-5)
+        assert made.info()["several"]["kept"] == len(several.values)
+        read.clear()
+        assert made.search_many(["a cat", "wing"], 1)
+        assert sum(read) == 2
+        read.clear()
+        made.resize("L1-v2-d16")
+        assert sum(read) == len(texts) + 1  # the model at that size is asked how wide its tokens are
+
+
+def test_the_tally_of_cut_texts_is_that_of_the_text_encoder(make_model):
+    from nestvec.encoders import TruncationWarning, load
+
+    one = load(make_model(pooling="mean"), precision="float32")
+    with pytest.warns(TruncationWarning):
+        one.at("vall").encode(["a cat " * 30])
+    assert one.truncated == 1
+
+
+# ---------------------------------------------------------------- tokens by name
+
+
+@pytest.mark.parametrize("name", CHECKPOINTS)
+def test_every_vector_has_its_token_in_the_same_order(make_late, name):
+    from nestvec.encoders import load_multi
+
+    encoder = load_multi(make_late(**CHECKPOINTS[name]), precision="float32")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # texts are longer than the window, on purpose
+        found, asked = encoder.encode(TEXTS), encoder.encode_query(QUERIES)
+    for texts, vectors, tokens in (
+        (TEXTS, found, encoder.tokens_of(TEXTS)), (QUERIES, asked, encoder.tokens_of_query(QUERIES)),
+    ):  # fmt: skip
+        assert [len(some) for some in tokens] == np.diff(vectors.offsets).tolist()
+        for text, some in zip(texts, tokens, strict=True):
+            inside = [token for token in some if token.in_text]
+            assert all(text[token.start : token.end] == token.text for token in inside)
+            assert [token.start for token in inside] == sorted(token.start for token in inside)
+            assert {token.word for token in inside} <= set(text.split())
+    filled = [token.text for token in encoder.tokens_of_query(["wing"])[0] if not token.in_text]
+    expanded = encoder.late.augmentation is not None
+    assert ("[MASK]" in filled) is expanded
+    assert ("[Q]" in filled) is name.startswith("PyLate")
+    assert ("query" in filled) is not name.startswith("PyLate")
+
+
+def test_pieces_know_their_word_and_records_their_title(plain):
+    tokens = plain.at("vall")
+    (found,) = tokens.tokens_of([Record("r", "the cats sat.", title="Wings")])
+    assert [(token.text, token.word, token.word_start) for token in found] == [
+        ("Wing", "Wings", 0), ("s", "Wings", 0), ("the", "the", 6), ("cat", "cats", 10), ("s", "cats", 10),
+        ("sat", "sat", 15),
+    ]  # fmt: skip
+    (asked,) = tokens.tokens_of_query(["a \ud800 cat"])  # a lone surrogate is one character, read as another
+    assert [token.text for token in asked] == ["a", "\ud800", "cat"]
+    (told,) = tokens.tokens_of(["cat"], instruction="a wing ")
+    assert [(token.text, token.in_text) for token in told] == [("a", False), ("wing", False), ("cat", True)]
+
+
+def test_tokens_that_begin_with_a_space_are_told_without_it():
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+
+    from nestvec.encoders.token_texts import token_texts
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=261, initial_alphabet=alphabet, show_progress=False)
+    tokenizer.train_from_iterator(["the cat the cat"], trainer)
+    whole = "q: the cats é"
+    found = tokenizer.encode(whole)
+    made = token_texts(tokenizer, found, np.array(found.ids), np.ones(len(found.ids), np.bool_), whole=whole, prompt=3)
+    words = dict.fromkeys((token.word, token.word_start) for token in made if token.in_text)
+    assert list(words) == [("the", 0), ("cats", 4), ("é", 9)]
+    assert all(whole[3:][token.start : token.end] == token.text for token in made if token.in_text)
 
 
 def test_image_patches_and_poolings_are_refused(make_late):

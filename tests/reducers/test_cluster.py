@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from nestvec.core.errors import InputError, NotFiniteError, ShapeError
 from nestvec.kernels import ward
 from nestvec.kernels.maxsim import maxsim
-from nestvec.reducers.cluster import pool
+from nestvec.reducers.cluster import members, pool
 
 METHODS = ("ward", "kmeans")
 
@@ -38,6 +38,18 @@ def test_an_item_gets_k_or_keeps_what_it_has_whatever_its_company(method, sizes,
         if hi - lo <= k:
             assert (mine == x[lo:hi]).all()
         assert (pool(x[lo:hi], [0, hi - lo], k=k, method=method)[0] == mine).all()
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("how", [{"k": 3}, {"k": 40}, {"ratio": 0.4}])
+def test_members_say_which_vector_each_token_went_into(method, how):
+    sizes = [0, 1, 9, 25]
+    x, offsets = tokens(35), cut(sizes)
+    values, where = pool(x, offsets, method=method, **how)
+    own = members(x, offsets, method=method, **how)
+    for i, (lo, hi) in enumerate(pairwise(offsets.tolist())):
+        means = [x[lo:hi][own[lo:hi] == c].mean(axis=0) for c in range(where[i + 1] - where[i])]
+        assert np.allclose(values[where[i] : where[i + 1]], np.reshape(means, (-1, 5)), atol=1e-6)
 
 
 def test_vectors_are_means_in_the_order_of_their_first_tokens():

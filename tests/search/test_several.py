@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,8 +12,8 @@ from nestvec.core.errors import CorruptError, InputError, SpaceMismatchError, Un
 from nestvec.kernels.maxsim import maxsim
 from nestvec.search import proxy
 from nestvec.search.columns import means, with_several
-from nestvec.search.late import living, maxsim_of, rank
-from nestvec.search.several import Several, choose_several, split
+from nestvec.search.late import living, maxsim_of, mean_serves, rank
+from nestvec.search.several import Several, choose_several, split, unit
 from nestvec.search.turning import turn
 from nestvec.search.warning import IndexWarning
 from nestvec.store import Store
@@ -220,6 +222,57 @@ def test_the_single_vector_is_the_mean(brought):
     single = brought.vectors(["r0", "r2"]).values
     assert single[0] == pytest.approx(means(several(3))[0], abs=1e-6)
     assert not single[1].any()
+
+
+class ProjectedWords(TokenWords):
+    """Vectors of words mapped to another space, of as many dimensions or fewer."""
+
+    def __init__(self, words, *, size, dim):
+        super().__init__(words, size=size)
+        self.map = np.random.default_rng(1).standard_normal((self.space.dim, dim)).astype(np.float32)
+        self.whole, self.space = self.space, replace(self.space, weights="mapped", dim=dim)
+
+    def _made(self, found):
+        mapped, self.space = self.space, self.whole
+        made = super()._made(found)
+        self.space = mapped
+        return MultiVectors(unit(made.values @ self.map), made.offsets, mapped)
+
+
+@pytest.mark.parametrize("dim", [12, 32])
+def test_queries_of_projected_tokens_are_compared_with_all_rows(tmp_path, make_encoder, monkeypatch, dim):
+    class Elastic(make_encoder):
+        def at(self, size):
+            size = Size.parse(size)
+            return ProjectedWords(self, size=size, dim=dim) if size.many else self
+
+    monkeypatch.setattr("nestvec.search.finder.EXACT", 5)
+    monkeypatch.setattr(proxy, "_UNMEASURED", 12)
+    encoder = Elastic()
+    with Collection.create(tmp_path / "c", encoder=encoder, size="vall-b16") as collection:
+        collection.add(texts(60))
+        with collection._store.read() as snapshot:
+            assert not mean_serves(snapshot, collection.settings.several)
+        kept, asked = (encoder.at("vall").encode(texts(n, seed=seed)) for n, seed in ((60, 0), (6, 5)))
+        hits = collection.find(asked, 5)
+        for i in range(6):
+            scores = maxsim(asked[i], kept.values, kept.offsets)
+            assert hits.scores[i] == pytest.approx(np.sort(scores)[::-1][:5], abs=0.01)
+
+
+def test_queries_of_tokens_take_the_mean_for_candidates_where_it_lies_right(make, encoder, monkeypatch):
+    monkeypatch.setattr("nestvec.search.finder.EXACT", 5)
+    monkeypatch.setattr(proxy, "_UNMEASURED", 12)
+    seen = []
+    monkeypatch.setattr("nestvec.search.finder.rank", lambda *args: seen.append(args[3]) or rank(*args))
+    with make(n=60) as collection:
+        with collection._store.read() as snapshot:
+            assert mean_serves(snapshot, collection.settings.several)
+        asked = encoder.at("vall").encode_query(texts(2, seed=5))
+        both = collection.search_many(texts(2, seed=5), 3)
+        hits = collection.find(asked, 3)
+        assert (hits.ids == [[r.rid for r in row] for row in both]).all()
+        assert [len(rows) for rows in seen[-1]] == [12, 12]
 
 
 def test_ten_thousand_vectors_in_one_record(brought):

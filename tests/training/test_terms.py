@@ -71,5 +71,5 @@ def test_what_is_no_term_is_said():
         Term("score-kl@1", options={"heat": 1})
     with pytest.raises(InputError, match="inner, dims"):
         Term("nested@1")
-    with pytest.raises(InputError, match="Fit heads with it"):
-        Term("crisp@1")
+    with pytest.raises(InputError, match="some of clusters, temperature, rounds"):
+        Term("crisp@1", options={"k": 4})

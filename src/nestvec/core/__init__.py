@@ -6,6 +6,7 @@ from nestvec.core.hits import Hits
 from nestvec.core.record import Part, Place, Record, Text
 from nestvec.core.size import Size
 from nestvec.core.space import Space
+from nestvec.core.token import Token
 from nestvec.core.vectors import MultiVectors, SparseVectors, Vectors
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Space",
     "SparseVectors",
     "Text",
+    "Token",
     "Vectors",
     "as_matrix",
 ]

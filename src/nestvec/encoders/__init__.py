@@ -89,6 +89,15 @@ def load(
     return encoder if asked == Size() else cast("TextEncoder", encoder.at(asked))
 
 
+def gives_several_only(source: str | Path) -> bool:
+    """Whether the model at ``source`` was made for late interaction, so that it has no single vector of its own.
+
+    Raises:
+        InputError: there is no model.
+    """
+    return find(source).late
+
+
 def load_multi(
     source: str | Path = "default",
     *,
@@ -145,6 +154,7 @@ __all__ = [
     "TextEncoder",
     "TruncationWarning",
     "check_parity",
+    "gives_several_only",
     "load",
     "load_multi",
     "sizes",

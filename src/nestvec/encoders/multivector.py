@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal, final
 
 import numpy as np
 
-from nestvec.core import MultiVectors, Record, Size, Space
+from nestvec.core import MultiVectors, Record, Size, Space, Token
 from nestvec.core.errors import InputError
 from nestvec.core.types import Int64
 from nestvec.encoders import backbone, checkpoint, workers
@@ -26,6 +26,7 @@ from nestvec.encoders.forms import Forms, Read, Shapes
 from nestvec.encoders.heads import Heads
 from nestvec.encoders.late import Late, Role, plain_late
 from nestvec.encoders.precision import choose
+from nestvec.encoders.token_texts import token_texts
 from nestvec.encoders.tokens import Tally, Tokens, encode_texts
 
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -145,7 +146,7 @@ class MultiVectorEncoder:
         stack = whole.stack
         late = plain_late(stack.prompts, stack.limits, stack.tokenizer, like_m3=heads.like_m3)
         made = cls._of(whole, late, heads, precision=(text.precision, text.precision_reason), size=size)
-        return replace(made, batch_tokens=text.batch_tokens, _single=text)
+        return replace(made, batch_tokens=text.batch_tokens, _tally=text._tally, _single=text)  # noqa: SLF001  # one model
 
     @classmethod
     def _of(
@@ -271,6 +272,19 @@ class MultiVectorEncoder:
         """Queries in all forms, in one pass."""
         return self._forms(queries, "query", instruction)
 
+    def tokens_of(self, records: Iterable[Record | str], *, instruction: str | None = None) -> list[tuple[Token, ...]]:
+        """The tokens of documents that :meth:`encode` gives vectors for, in the same order; the model does not run.
+
+        Args:
+            records: as for :meth:`encode`; of a record, places are those in its title, a space, and its text.
+            instruction: likewise.
+        """
+        return self._token_texts(records, "document", instruction)
+
+    def tokens_of_query(self, queries: Iterable[str], *, instruction: str | None = None) -> list[tuple[Token, ...]]:
+        """The tokens of queries that :meth:`encode_query` gives vectors for; those put after a query have no place."""
+        return self._token_texts(queries, "query", instruction)
+
     def stream(self, records: Iterable[Record | str]) -> Iterator[tuple[list[Record], MultiVectors]]:
         """Documents to chunks of ``(records, vectors)``, in the order given, never all in memory."""
         made = (
@@ -301,6 +315,18 @@ class MultiVectorEncoder:
         if instruction is not None and role == "document":
             space = replace(space, instruction=instruction)
         return self._shapes.gather(list(self._reads(records, role, instruction)), space)
+
+    def _token_texts(
+        self, records: Iterable[Record | str], role: Role, instruction: str | None
+    ) -> list[tuple[Token, ...]]:
+        prompt = self.late.prompt(role) if instruction is None else instruction
+        out = []
+        for chunk in chunks((prompt + text_of(record) for record in each(records)), size_of=len):
+            for whole, found in zip(chunk, encode_texts(self._cutters[role], chunk)[0], strict=True):
+                arrays, keep = self.late.arrays(self._tokens, [found], role=role)
+                ids = arrays["input_ids"][0]
+                out.append(token_texts(self._tokens.whole, found, ids, keep[0], whole=whole, prompt=len(prompt)))
+        return out
 
     def _reads(self, records: Iterable[Record | str], role: Role, instruction: str | None) -> Iterator[Read]:
         prompt = self.late.prompt(role) if instruction is None else instruction

@@ -52,18 +52,52 @@ def pool(
     Source: Clavié et al. 2024, sec. 3 (arXiv:2409.14683), for tokens by Ward's method; Veneroso et al. 2025
     (arXiv:2505.11471), for a fixed number or share of clusters.
     """
+    x, where, wanted = _checked(tokens, offsets, k, ratio, method)
+    kept = [x[:0]]
+    for i, keep in enumerate(wanted):
+        mine = x[where[i] : where[i + 1]]
+        if keep < len(mine):
+            own = _own(mine, keep, method, seed)
+            mine = affine.normalised(_means(mine, own)) if _unit(mine) else _means(mine, own)
+        kept.append(mine)
+    return np.concatenate(kept), np.cumsum([len(some) for some in kept], dtype=np.int64)
+
+
+def members(
+    tokens: ArrayLike,
+    offsets: ArrayLike,
+    *,
+    k: int | None = None,
+    ratio: float | None = None,
+    method: Method = "ward",
+    seed: int = 0,
+) -> Int64[np.ndarray, " t"]:
+    """Which of the vectors that :func:`pool` gives for its item each token went into: ``[t]``, from 0 in each item.
+
+    Arguments, errors and cost are those of :func:`pool`.
+    """
+    x, where, wanted = _checked(tokens, offsets, k, ratio, method)
+    out: Int64[np.ndarray, " t"] = np.arange(len(x)) - np.repeat(where[:-1], np.diff(where))
+    for i, keep in enumerate(wanted):
+        mine = slice(where[i], where[i + 1])
+        if keep < where[i + 1] - where[i]:
+            out[mine] = _own(x[mine], keep, method, seed)
+    return out
+
+
+def _checked(
+    tokens: ArrayLike, offsets: ArrayLike, k: int | None, ratio: float | None, method: str
+) -> tuple[Float32[np.ndarray, "t d"], Int64[np.ndarray, " n1"], list[int]]:
+    """Tokens, offsets, and how many vectors each item may have."""
     x = as_matrix(tokens, name="tokens")
     where = ragged.as_offsets(offsets, end=len(x))
     if method not in get_args(Method):
         raise InputError(f"method must be 'ward' or 'kmeans', got {method!r}.")
-    kept, size = [x[:0]], np.diff(where)
-    for i, keep in enumerate(_wanted(size, k, ratio)):
-        mine = x[where[i] : where[i + 1]]
-        if keep < len(mine):
-            own = ward.clusters(mine, keep) if method == "ward" else _by_kmeans(mine, keep, seed)
-            mine = affine.normalised(_means(mine, own)) if _unit(mine) else _means(mine, own)
-        kept.append(mine)
-    return np.concatenate(kept), np.cumsum([len(some) for some in kept], dtype=np.int64)
+    return x, where, _wanted(np.diff(where), k, ratio)
+
+
+def _own(x: Float32[np.ndarray, "t d"], k: int, method: Method, seed: int) -> Int64[np.ndarray, " t"]:
+    return ward.clusters(x, k) if method == "ward" else _by_kmeans(x, k, seed)
 
 
 def _wanted(size: Int64[np.ndarray, " n"], k: int | None, ratio: float | None) -> list[int]:

@@ -2,6 +2,7 @@
 
 from nestvec.search.codes import CodesReport
 from nestvec.search.collection import Collection
+from nestvec.search.explaining import Explanation, Match
 from nestvec.search.flat import Flat
 from nestvec.search.funnel import Funnel, tune_funnel
 from nestvec.search.indexing import IndexReport, Survey
@@ -14,11 +15,13 @@ from nestvec.search.warning import IndexWarning
 __all__ = [
     "CodesReport",
     "Collection",
+    "Explanation",
     "Flat",
     "Funnel",
     "FunnelReport",
     "IndexReport",
     "IndexWarning",
+    "Match",
     "Resized",
     "Result",
     "Survey",

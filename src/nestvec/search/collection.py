@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, cast
@@ -24,9 +26,10 @@ from nestvec.inputs import Fields, Limits
 from nestvec.search.answers import Ranking, answer
 from nestvec.search.codes import CodesReport
 from nestvec.search.coding import choose
-from nestvec.search.columns import means, single, with_several
+from nestvec.search.columns import asked, with_several
 from nestvec.search.creating import OVERLAP, Wish, settle
 from nestvec.search.encoding import fitting, open_encoder, other_encoder
+from nestvec.search.explaining import Explanation, explain
 from nestvec.search.finder import Finder, GraphReport
 from nestvec.search.indexing import (
     Indexing,
@@ -43,7 +46,7 @@ from nestvec.search.narrowing import FunnelReport
 from nestvec.search.resizing import Counts, Moved, Resized, Turn, recode, revector
 from nestvec.search.result import Result
 from nestvec.search.settings import ARRAY, RECALL, Settings, as_searched
-from nestvec.search.several import Both, split, token_encoder
+from nestvec.search.several import Both, split
 from nestvec.search.turning import turn
 from nestvec.search.upkeep import describe, encode_missing
 from nestvec.store import Compaction, Repair, Snapshot, Store, Verification, Version, repair, verify
@@ -347,7 +350,7 @@ class Collection:
         condition = parse_filter(where) if where else None
         tried = ""
         while True:
-            made = self._encoded(queries) if mode == "dense" else None
+            made = asked(self.encoder, self.settings, queries) if mode == "dense" else None
             with self._store.read() as snapshot:
                 settings = self._follow(snapshot)
                 space = settings.searched
@@ -366,23 +369,40 @@ class Collection:
                     rows = zip(hits.ids.tolist(), hits.scores.tolist(), strict=True)
                     return [list(zip(*row, strict=True)) for row in rows]
 
-                return answer(snapshot, rank, k, per_document=per_document)
+                found = answer(snapshot, rank, k, per_document=per_document)
+                return found if made is None else [self._explained(*some) for some in zip(queries, found, strict=True)]
 
-    def _encoded(self, queries: Sequence[str]) -> Vectors | Both:
-        """Queries as a search needs them: a vector each, or also the vectors of their tokens."""
-        made: Vectors | MultiVectors = self.encoder.encode_query(queries)
-        if self.settings.several is None:
-            return made if isinstance(made, Vectors) else Vectors(single(made), made.space)
-        tokens = token_encoder(self.encoder, self.settings.encoded).encode_query(queries)
-        return Both(single(made), tokens)
+    def _explained(self, query: str, results: list[Result]) -> list[Result]:
+        """Results that can say why they were found."""
+        return [replace(result, _why=partial(self.explain, query, result.id)) for result in results]
+
+    def explain(self, query: str, id_: str) -> Explanation:
+        """Which token of a query is matched with which token of a record, and how much each match adds.
+
+        Where records keep one vector each, token vectors are made for the purpose, and the explanation says that the
+        search does not compare them.
+
+        Raises:
+            NotFoundError: there is no such record.
+            InputError: the encoder gives no vectors of tokens, as that of depth 0 does not, or does not name them.
+        """
+        return self.explain_many(query, [id_])[0]
+
+    def explain_many(self, query: str, ids: Sequence[str]) -> list[Explanation]:
+        """:meth:`explain` for several records at once, which is faster than one after the other."""
+        with self._store.read() as snapshot:
+            return explain(snapshot, self._follow(snapshot), self.encoder, query, ids)
 
     def _hits(
-        self, snapshot: Snapshot, settings: Settings, queries: Vectors | Both, k: int, *, where: Filter | None
-    ) -> Hits:
+        self, snapshot: Snapshot, settings: Settings, queries: Vectors | MultiVectors | Both, k: int, *,
+        where: Filter | None,
+    ) -> Hits:  # fmt: skip
         if isinstance(queries, Vectors):
             return self._finder.find(snapshot, as_searched(queries.values, queries.space), k, where)
         if settings.several is None:
             raise InputError(f"{self.path} keeps one vector a record, and several came for a query; resize it first.")
+        if isinstance(queries, MultiVectors):
+            return self._finder.find_tokens(snapshot, settings.several, queries, k, where)
         return self._finder.find_several(snapshot, settings.several, queries, k, where)
 
     def find(self, queries: Vectors | MultiVectors, k: int = 10, *, where: Where | None = None) -> Hits:
@@ -390,7 +410,8 @@ class Collection:
 
         Where records keep several vectors, :class:`~nestvec.core.MultiVectors` are compared with all of them by MaxSim,
         and :class:`~nestvec.core.Vectors` with the single one that is kept beside them. Candidates for the former are
-        found by the mean of the query's vectors.
+        found by the mean of the query's vectors, if the means of records lie where their single vectors do; of a model
+        that projects its tokens they do not, and all rows are compared.
 
         Raises:
             SpaceMismatchError: the queries are of another space.
@@ -399,8 +420,7 @@ class Collection:
         with self._store.read() as snapshot:
             settings = self._follow(snapshot)
             (settings.space if isinstance(queries, Vectors) else settings.searched).require(queries.space)
-            made = queries if isinstance(queries, Vectors) else Both(means(queries), queries)
-            return self._hits(snapshot, settings, made, k, where=condition)
+            return self._hits(snapshot, settings, queries, k, where=condition)
 
     def get(self, ids: str | Sequence[str]) -> list[Record]:
         """The records with these ids, in this order.
@@ -494,9 +514,9 @@ class Collection:
             start, old, before = time.monotonic(), self.settings, self._finder.graph_target
             self._store.writer  # noqa: B018  # says so now if it is open for reading
             wanted, rest, named = split(size, codec)
-            asked, coding = choose(rest or "full", named)
-            wish = Turn(asked, coding.codec if coding else None, recall, candidates, funnel)
-            brought, encoder = encoder, other_encoder(self._source, old, asked, given=encoder)
+            turned, coding = choose(rest or "full", named)
+            wish = Turn(turned, coding.codec if coding else None, recall, candidates, funnel)
+            brought, encoder = encoder, other_encoder(self._source, old, turned, given=encoder)
             base = self.encoder if encoder is None and self._source and wanted is not None else encoder
             new, counts = with_several(wish.settings(old, encoder), wanted, codec, base), Counts()
             if encoder is None and old.several == new.several:

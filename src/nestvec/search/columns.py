@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import cast
 
 import numpy as np
 
@@ -14,8 +13,9 @@ from nestvec.core.record import Record
 from nestvec.core.size import Size
 from nestvec.core.types import Array, Int64, Matrix
 from nestvec.core.vectors import MultiVectors, Vectors
+from nestvec.search.forms import document_forms, query_forms
 from nestvec.search.settings import ARRAY, Settings, as_searched
-from nestvec.search.several import TOKENS, choose_several, token_encoder, unit
+from nestvec.search.several import TOKENS, Both, choose_several, token_encoder, unit
 from nestvec.store import Ragged, Snapshot
 
 Column = Array | Ragged
@@ -38,14 +38,13 @@ class Columns:
         Raises:
             SpaceMismatchError: the encoder gives vectors of another space, as a table does that has learnt since.
         """
-        made: Vectors | MultiVectors = encoder.encode(records)  # several, if it was made for late interaction
+        if self.settings.several is None:
+            made: Vectors | MultiVectors = encoder.encode(records)  # several, if it was made for late interaction
+            self.settings.space.require(made.space)
+            return {ARRAY: single(made)}
+        made, tokens = document_forms(encoder, self.settings.encoded, records)
         self.settings.space.require(made.space)
-        columns: dict[str, Column] = {ARRAY: single(made)}
-        if self.settings.several is not None:
-            known = isinstance(made, MultiVectors)
-            tokens = made if known else token_encoder(encoder, self.settings.encoded).encode(records)
-            columns[TOKENS] = self.settings.several.pack(cast(MultiVectors, tokens))
-        return columns
+        return {ARRAY: single(made), TOKENS: self.settings.several.pack(tokens)}
 
     def given(self, vectors: Vectors | MultiVectors) -> dict[str, Column]:
         """Vectors that somebody else made, to all columns; of several the single one is their mean.
@@ -72,6 +71,21 @@ class Columns:
         if self.settings.several is not None:
             found[TOKENS] = snapshot.several(TOKENS, rids)
         return found
+
+
+def asked(encoder: Encoder, settings: Settings, queries: Sequence[str]) -> Vectors | Both:
+    """Queries as a search needs them: a vector each, and where records keep several also the vectors of their tokens.
+
+    Args:
+        encoder: of the collection.
+        settings: of it.
+        queries: any number.
+    """
+    if settings.several is not None:
+        one, tokens = query_forms(encoder, settings.encoded, queries)
+        return Both(single(one), tokens)
+    made: Vectors | MultiVectors = encoder.encode_query(queries)
+    return made if isinstance(made, Vectors) else Vectors(single(made), made.space)
 
 
 def joined(parts: Iterable[Mapping[str, Column]]) -> dict[str, Column]:

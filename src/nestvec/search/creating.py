@@ -47,6 +47,10 @@ def settle(wish: Wish) -> tuple[Settings, Encoder | None]:
     wanted, rest, named = split(size, wish.codec)
     asked, coding = choose(rest, named)
     encoder = _encoder(wish, asked)
+    if wanted is None and size_of(encoder).many and Size.parse(size or "full").vectors is None:
+        # made for late interaction: all of its vectors, where nothing is said
+        wanted, rest, named = split(replace(Size.parse(size or "full"), vectors="all"), wish.codec)
+        asked, coding = choose(rest, named)
     space = wish.space if encoder is None else encoder.space
     window = 0 if encoder is None else encoder.window
     budget = window if wish.budget is None else wish.budget
@@ -58,12 +62,17 @@ def settle(wish: Wish) -> tuple[Settings, Encoder | None]:
         source="" if encoder is None else str(getattr(encoder, "source", "")),
         budget=budget,
         overlap=min(wish.overlap, max(0, budget // 2 - 1)),
-        size=str(replace(getattr(encoder, "size", None) or Size(), bits=asked.bits)),
+        size=str(replace(size_of(encoder), vectors=None, bits=asked.bits)),
         codec=coding.codec if coding else None,
         recall=wish.recall,
         funnel=wish.funnel,
     )
     return with_several(settings, wanted, wish.codec, encoder), encoder
+
+
+def size_of(encoder: Encoder | None) -> Size:
+    """What an encoder says its size is; full where it says nothing, or there is none."""
+    return Size.parse(getattr(encoder, "size", None) or "full")
 
 
 def _encoder(wish: Wish, asked: Size) -> Encoder | None:

@@ -9,7 +9,7 @@ from typing import Any, cast
 from nestvec.core.errors import InputError
 from nestvec.core.protocols import Encoder
 from nestvec.core.size import Size
-from nestvec.encoders import load
+from nestvec.encoders import gives_several_only, load, load_multi
 from nestvec.search.settings import Settings
 from nestvec.tables.row_encoding import RowEncoder, read_saved
 
@@ -83,9 +83,11 @@ def load_at(source: str | Path, size: Size, **options: Any) -> Encoder:
 
 
 def _load(source: str | Path, size: Size, **options: Any) -> Encoder:
-    """What lies at ``source``: an encoder of rows, or else one of texts."""
+    """What lies at ``source``: an encoder of rows, one made for late interaction, or else one of texts."""
     saved = read_saved(source)
     if saved is None:
+        if gives_several_only(source):
+            return cast(Encoder, load_multi(source, size=replace(size, vectors="all"), **options))
         found: Encoder = load(source, size=size, **options)
         return found
     text = None if saved.text is None else load(saved.text[0] or "default", size=saved.text[1], **options)

@@ -14,11 +14,13 @@ from nestvec.core.errors import CorruptError, FormatError, InputError, MissingEx
 from nestvec.core.filters import Filter
 from nestvec.core.hits import Hits
 from nestvec.core.types import JSON, Float32, Int64
+from nestvec.core.vectors import MultiVectors
 from nestvec.search.backends.faiss import HnswGraph
 from nestvec.search.codes import Codes, CodesReport, flat_over
 from nestvec.search.coding import Coding
+from nestvec.search.columns import means
 from nestvec.search.graph import STALE, Graph, Routed, tune
-from nestvec.search.late import EXACT, living, rank
+from nestvec.search.late import EXACT, living, mean_serves, rank
 from nestvec.search.narrowing import FunnelReport, Narrowing
 from nestvec.search.proxy import Proxy
 from nestvec.search.settings import RECALL
@@ -71,6 +73,7 @@ class Finder:
         self._view: tuple[State, Routed] | None = None
         self._graph: Graph | None = None
         self._graph_seen = -1  # the version at which the graph file was last looked for
+        self._means: tuple[object, bool] | None = None
         self._allowed: OrderedDict[tuple[State, Filter], Int64[np.ndarray, " m"]] = OrderedDict()
 
     def find(self, snapshot: Snapshot, queries: Float32[np.ndarray, "q d"], k: int, where: Filter | None) -> Hits:
@@ -87,12 +90,33 @@ class Finder:
             raise InputError(f"k must be at least 1, got {k}.")
         allow = None if where is None else self._select(snapshot, where)
         m = max(self.proxy.candidates() * max(k, 10) // 10, k)
-        if (len(snapshot) if allow is None else len(allow)) <= max(m, EXACT):
+        if queries.single is None or (len(snapshot) if allow is None else len(allow)) <= max(m, EXACT):
             candidates = [living(snapshot) if allow is None else allow] * len(queries.several)
         else:
             nearest = self.view(snapshot).search(queries.single, m, allow=allow).ids
             candidates = [rows[rows >= 0] for rows in nearest]
         return rank(snapshot, several, queries.several, candidates, k)
+
+    def find_tokens(
+        self, snapshot: Snapshot, several: Several, queries: MultiVectors, k: int, where: Filter | None
+    ) -> Hits:
+        """As :meth:`find_several`, of queries that come without a single vector.
+
+        The mean of their vectors takes its place where the means of records lie where their single vectors do. Where
+        they do not, as those of a model that projects its tokens, all rows are compared.
+        """
+        single = means(queries) if self._mean_serves(snapshot, several) else None
+        return self.find_several(snapshot, several, Both(single, queries), k, where)
+
+    def _mean_serves(self, snapshot: Snapshot, several: Several) -> bool:
+        """Whether means of vectors lie where single vectors do; found out once for each pair of spaces."""
+        key = (snapshot.state.settings["space"], several)
+        with self._lock:
+            if self._means is None or self._means[0] != key:
+                if len(snapshot) <= EXACT:
+                    return False  # all are compared, and a few rows say little
+                self._means = (key, mean_serves(snapshot, several))
+            return self._means[1]
 
     def view(self, snapshot: Snapshot) -> Routed:
         """The searcher over one snapshot."""

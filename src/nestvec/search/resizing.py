@@ -60,7 +60,7 @@ class Turn:
             space=encoder.space,
             encoder=str(getattr(encoder, "kind", "custom")),
             source=str(getattr(encoder, "source", "")),
-            size=str(replace(Size.parse(turned), bits=self.size.bits)),
+            size=str(replace(Size.parse(turned), vectors=None, bits=self.size.bits)),
         )
 
 

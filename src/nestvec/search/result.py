@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
+from nestvec.core.errors import InputError
 from nestvec.core.record import Place, Record
 from nestvec.core.types import JSON
+from nestvec.search.explaining import Explanation
 
 _WORD = re.compile(r"\w+")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
@@ -26,6 +28,7 @@ class Result:
     record: Record
     score: float
     rid: int
+    _why: Callable[[], Explanation] | None = field(default=None, repr=False, compare=False)
 
     @property
     def id(self) -> str:
@@ -56,6 +59,19 @@ class Result:
     def document(self) -> str:
         """Id of the document that it is, or is a passage of."""
         return self.record.place.parent if self.record.place else self.record.id
+
+    def explain(self) -> Explanation:
+        """Which token of the query was matched with which token of it; see :meth:`Collection.explain`.
+
+        The collection must still be open. If the record was replaced since, it is the new one that is explained.
+
+        Raises:
+            InputError: it was not found by meaning.
+            NotFoundError: the record was deleted since.
+        """
+        if self._why is None:
+            raise InputError("a result must come of a search by meaning to be explained, got one that does not.")
+        return self._why()
 
     def snippet(self, query: str = "", *, width: int = 160) -> str:
         """The stretch of its text that shares most words with ``query``, on one line, about ``width`` characters."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import Protocol, cast, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from nestvec.core.space import Space
 from nestvec.core.types import JSON, Array, Float32, Int64, Matrix
 from nestvec.core.vectors import MultiVectors
 from nestvec.kernels.maxsim import maxsim_coded
-from nestvec.reducers.cluster import pool
+from nestvec.reducers.cluster import members, pool
 from nestvec.search.coding import Coding
 from nestvec.store import Ragged
 
@@ -93,11 +93,20 @@ class Several:
     def _fewer(self, made: MultiVectors) -> tuple[Matrix, Int64[np.ndarray, " n1"]]:
         """As many vectors as are kept, as long as the space says."""
         values, offsets = made.values, made.offsets
-        if isinstance(self.vectors, int):
-            values, offsets = pool(values, offsets, k=self.vectors)
-        elif self.vectors != "all":
-            values, offsets = pool(values, offsets, ratio=int(self.vectors.rstrip("%")) / 100)
+        if self._fewer_by:
+            values, offsets = pool(values, offsets, **self._fewer_by)
         return (unit(values) if self.space.metric == "cosine" else values), offsets
+
+    def members(self, made: MultiVectors) -> Int64[np.ndarray, " t"]:
+        """Which of the vectors that its record keeps each vector goes into: ``[t]``, counted from 0 in each record."""
+        return members(made.values, made.offsets, **(self._fewer_by or {"ratio": 1.0}))
+
+    @property
+    def _fewer_by(self) -> dict[str, Any]:
+        """How clustering is told how many to keep; nothing where all are."""
+        if isinstance(self.vectors, int):
+            return {"k": self.vectors}
+        return {} if self.vectors == "all" else {"ratio": int(self.vectors.rstrip("%")) / 100}
 
     def unpack(self, codes: Ragged) -> MultiVectors:
         """The vectors that codes stand for."""
@@ -133,11 +142,11 @@ class Both:
     """Queries in both forms.
 
     Args:
-        single: ``[q, d]``, compared with the single vectors of records.
+        single: ``[q, d]``, compared with the single vectors of records; None where nothing can be.
         several: the vectors of each query.
     """
 
-    single: Matrix
+    single: Matrix | None
     several: MultiVectors
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 import numpy as np
@@ -11,6 +11,7 @@ from nestvec.core.errors import InputError
 from nestvec.core.protocols import Encoder
 from nestvec.core.types import Int64, Matrix
 from nestvec.search.columns import Column, single
+from nestvec.search.forms import document_forms
 from nestvec.search.resizing import Counts, Moved
 from nestvec.search.settings import ARRAY, Settings
 from nestvec.search.several import TOKENS, Several, token_encoder
@@ -51,7 +52,7 @@ def _require_enough(old: Settings, new: Settings) -> None:
 
 @dataclass(eq=False)
 class _Making:
-    """Makes the columns batch by batch."""
+    """Makes the columns batch by batch; where both are made of the texts, in one pass over them."""
 
     store: Store
     old: Settings
@@ -60,20 +61,28 @@ class _Making:
     moved: Moved | None
     total: int
     encoded: int = 0
+    found: list[Matrix] = field(default_factory=list)  # single vectors of the batches of a segment, until asked for
 
     def columns(self) -> dict[str, Values]:
         """For each array what gives its values by row ids."""
         if self.new.several is None:
             return {ARRAY: self._single}
-        return {ARRAY: self._single, TOKENS: self._several}
+        return {TOKENS: self._several, ARRAY: self._single}
+
+    @property
+    def _keeps_single(self) -> bool:
+        """Whether the single vectors stay as they are."""
+        return self.encoder is None or self.new.space.fingerprint == self.old.space.fingerprint
 
     def _single(self, rids: Int64[np.ndarray, " m"]) -> Matrix:
+        if self.found:
+            return self.found.pop(0)
         with self.store.read() as snapshot:
-            if self.encoder is None or self.new.space.fingerprint == self.old.space.fingerprint:
+            if self.encoder is None or self._keeps_single:
                 return snapshot.vectors(ARRAY, rids)
             records = snapshot.records(rids)
         made = single(self.encoder.encode(records))
-        self._tell(len(rids), last=self.new.several is None)
+        self._tell(len(rids))
         return made
 
     def _several(self, rids: Int64[np.ndarray, " m"]) -> Column:
@@ -84,14 +93,18 @@ class _Making:
                 made = before.unpack(snapshot.several(TOKENS, rids))
                 if before.vectors == several.vectors:  # half of what is half already would be a quarter
                     several = replace(several, vectors="all")
-            else:
-                made = token_encoder(self.encoder, self.new.encoded).encode(snapshot.records(rids))
-        self._tell(len(rids), last=True)
+                return several.pack(made)
+            records = snapshot.records(rids)
+        if self._keeps_single:
+            made = token_encoder(self.encoder, self.new.encoded).encode(records)
+        else:
+            one, made = document_forms(self.encoder, self.new.encoded, records)
+            self.found.append(single(one))
+        self._tell(len(rids))
         return several.pack(made)
 
-    def _tell(self, rows: int, *, last: bool) -> None:
-        """Count rows as encoded by the last column that is made of their texts."""
-        if last and self.encoder is not None:
-            self.encoded += rows
-        if last and self.moved is not None:
+    def _tell(self, rows: int) -> None:
+        """Count rows that were encoded."""
+        self.encoded += rows
+        if self.moved is not None:
             self.moved(self.encoded, self.total)

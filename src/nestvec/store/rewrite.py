@@ -41,6 +41,9 @@ def change_settings(writer: Writer, settings: Mapping[str, JSON]) -> None:
 def rewrite(writer: Writer, settings: Mapping[str, JSON], values: Mapping[str, Values]) -> None:
     """Write new segments for all living rows; then list them in place of the old ones, with the new settings.
 
+    Of the rows of a segment, 65,536 at most, the arrays are asked for one after the other, in the order of ``values``:
+    what makes one of them may keep what the next one needs.
+
     The order is that of a commit: segment files, their folder, one transaction, HEAD. ``collection.json`` is brought
     up to date last; until then the settings in the database are the ones that hold.
 
@@ -60,9 +63,9 @@ def rewrite(writer: Writer, settings: Mapping[str, JSON], values: Mapping[str, V
     groups = [alive[i : i + _SEGMENT] for i in range(0, len(alive), _SEGMENT)]
     new: list[SegmentInfo] = []
     try:
-        for array, make in values.items():
-            for rows in groups:
-                new.append(fresh.write_segment(array, rows, _blocks(fresh, array, make, rows)))  # noqa: PERF401  # what was written is known when the next one fails
+        for rows in groups:
+            for array, make in values.items():
+                new.append(fresh.write_segment(array, rows, _blocks(fresh, array, make, rows)))
     except BaseException:
         writer.remove_segments(new)
         raise

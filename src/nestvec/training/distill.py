@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from nestvec.core.errors import InputError, MissingExtraError, NotFiniteError
+from nestvec.training.matching import Matching
 from nestvec.training.sampling import Rows, by_length
 from nestvec.training.student import Student
 from nestvec.training.teacher import Teacher, to_device
@@ -83,6 +84,11 @@ class Settings:
     terms: tuple[Term, ...] = STARBUCKS
     report_every: float = 60.0
 
+    @property
+    def of_tokens(self) -> bool:
+        """Whether a term learns from the vectors of tokens."""
+        return any(term.of_tokens for term in self.terms)
+
 
 @dataclass
 class Progress:
@@ -118,17 +124,21 @@ def optimiser(student: Student, settings: Settings) -> Any:
 
 def rung_losses(
     student: Student, teacher_vectors: Tensor, rows: Sequence[tuple[Tensor, Tensor]], settings: Settings, *,
-    rotation: Tensor | None, special: Tensor, autocast: Any,
+    rotation: Tensor | None, special: Tensor, autocast: Any, matching: Matching | None = None,
 ) -> dict[str, Tensor]:  # fmt: skip
-    """The loss of each rung on one batch, weighted; rows of all widths are scored against one another."""
+    """The loss of each rung on one batch, weighted; rows of all widths are scored against one another.
+
+    ``matching`` is what terms of tokens learn from; None where there are none.
+    """
     with autocast:
-        parts = [student(ids, mask) for ids, mask in rows]
-    found = {k: torch.cat([part[k] for part in parts]) for k in parts[0]}
+        parts = [student.read(ids, mask, tokens=matching is not None) for ids, mask in rows]
+    found = {k: torch.cat([vectors[k] for vectors, _ in parts]) for k in parts[0][0]}
     bag = None
     if student.table is not None:
         plain = [(ids, mask & ~torch.isin(ids, special)) for ids, mask in rows]
         bag = torch.cat([student.table.bag(ids, mask) for ids, mask in plain])
-    made = [(term, term.loss()) for term in settings.terms]
+    made = [(term, term.loss()) for term in settings.terms if not term.of_tokens]
+    of_tokens = [(term, term.token_loss()) for term in settings.terms if term.of_tokens]
     losses = {}
     for rung in settings.rungs:
         if rung.depth:
@@ -138,14 +148,23 @@ def rung_losses(
             vectors = student.table.vectors(bag, rung.rank)
         alike = teacher_vectors
         if rung.dim is not None:
-            vectors, alike = ((x if rotation is None else x @ rotation)[:, : rung.dim] for x in (vectors, alike))
+            vectors, alike = (_narrowed(x, rung.dim, rotation) for x in (vectors, alike))
         terms = [
             term.weight * loss(vectors, teacher_vectors, alike)
             for term, loss in made
             if term.is_for(rung.depth, rung.dim)
         ]
+        wanted = [(term, loss) for term, loss in of_tokens if term.is_for(rung.depth, rung.dim)]
+        if wanted and matching is not None:
+            tokens = [_narrowed(tokens[rung.depth], rung.dim, rotation) for _, tokens in parts]
+            terms += [term.weight * loss(*matching.sides(tokens), matching.scores) for term, loss in wanted]
         losses[f"L{rung.depth}-d{rung.dim or 'all'}-r{rung.rank or 'all'}"] = rung.weight * sum(terms[1:], terms[0])
     return losses
+
+
+def _narrowed(x: Tensor, dim: int | None, rotation: Tensor | None) -> Tensor:
+    """Leading dimensions of vectors ``[..., d]``, after the rotation."""
+    return x if dim is None else (x if rotation is None else x @ rotation)[..., :dim]
 
 
 def distill(  # noqa: PLR0913  # four parts that any run has, and five that one may leave out
@@ -189,11 +208,16 @@ def distill(  # noqa: PLR0913  # four parts that any run has, and five that one 
                 batch = waiting.pop(0).result()
                 waiting.append(ahead.submit(source.batch, number))
                 number += 1
-                rows = [to_device(part, teacher.device) for rows in batch for part in by_length(rows, _PARTS)]
-                wanted = torch.cat([teacher.vectors(ids, mask) for ids, mask in rows])
+                short, long = ([to_device(part, teacher.device) for part in by_length(x, _PARTS)] for x in batch)
+                rows = [*short, *long]
+                seen = [teacher.read(ids, mask) for ids, mask in rows]
+                matching = None
+                if settings.of_tokens:
+                    states = [tokens for _, tokens in seen]
+                    matching = Matching.of(states, rows, asking=len(short), special=ids_of_special)
                 losses = rung_losses(
-                    student, wanted, rows, settings, rotation=rotation, special=ids_of_special,
-                    autocast=teacher.autocast(),
+                    student, torch.cat([vectors for vectors, _ in seen]), rows, settings, rotation=rotation,
+                    special=ids_of_special, autocast=teacher.autocast(), matching=matching,
                 )  # fmt: skip
                 (sum(losses.values()) / settings.accumulate).backward()
                 for name, loss in losses.items():

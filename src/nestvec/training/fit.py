@@ -26,6 +26,7 @@ from nestvec.training.saving import load_run, save_run
 from nestvec.training.starting import Heads, closed_heads, first_table, make_student, special_of
 from nestvec.training.student import Student
 from nestvec.training.teacher import Teacher, encode_corpus, nearest, norm_of, to_device
+from nestvec.training.terms import STARBUCKS, Term
 
 try:
     import torch
@@ -51,6 +52,8 @@ class Plan:
         batch_tokens: tokens in a batch of long texts, padding included.
         accumulate: batches in a step, for a machine without the memory for one large batch.
         spare_memory: compute states again on the way back instead of keeping them; a third slower.
+        clusters: of a query and of a document, as in ``(4, 8)``, to learn late interaction through as well (CRISP), so
+            that a rung is of use with a few vectors a text (``L3-v8``); None for one vector a text only.
         neighbours: mined for each text.
         held_out: texts that are measured on and never learnt from; at most a fifth.
         window: tokens of a text that are read; the model's own limit where that is less.
@@ -69,6 +72,7 @@ class Plan:
     batch_tokens: int = 4096
     accumulate: int = 1
     spare_memory: bool = False
+    clusters: tuple[int, int] | None = None
     neighbours: int = 24
     held_out: int = 2000
     window: int = 256
@@ -79,6 +83,22 @@ class Plan:
             raise InputError("a ladder must have a rung: name depths, or ranks of a token table for depth 0.")
         if self.steps < 0 or self.rank < 1 or min((*self.depths, *self.dims, *self.table_ranks), default=1) < 1:
             raise InputError(f"depths, dims and ranks must be at least 1 and steps at least 0, got {self}.")
+        self.terms  # noqa: B018  # says now if there can be no such clusters
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """What the loss of a rung is made of."""
+        if self.clusters is None:
+            return STARBUCKS
+        return (*STARBUCKS, Term("crisp@1", rungs="full", options={"clusters": self.clusters}))
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """As plain data; what is left out of it was not there when runs were begun before."""
+        said = {**asdict(self), "seconds": str(self.seconds)}
+        if self.clusters is None:
+            del said["clusters"]
+        return said
 
 
 @final
@@ -149,6 +169,11 @@ class _Fit:
         self.found = checkpoint.find(source)
         stack = backbone.open_stack(self.found.folder, device=device)
         self.dim = stack.dim
+        if plan.clusters is not None and stack.pooling != "mean":
+            raise InputError(
+                f"clusters must be of a model that takes the mean of its tokens, got {stack.pooling} pooling in "
+                f"{self.found.name}: its heads map no tokens. Leave clusters out."
+            )
         opening = Opening.of(stack)
         self.window = min(plan.window, stack.limits[0] - len(opening))
         self.tokens = Tokens.of(stack.tokenizer)
@@ -194,14 +219,16 @@ class _Fit:
         if plan.spare_memory and student.body is not None:
             enable = getattr(student.body, "activation_checkpointing_enable", None)  # its name from transformers 5 on
             (enable or student.body.gradient_checkpointing_enable)()
-        settings = Settings(self._rungs(), steps=plan.steps, seconds=plan.seconds, accumulate=plan.accumulate)
+        settings = Settings(
+            self._rungs(), steps=plan.steps, seconds=plan.seconds, accumulate=plan.accumulate, terms=plan.terms
+        )
         recipe = Recipe(
             tokens=plan.batch_tokens, caps=tuple(sorted({min(cap, self.window) for cap in Recipe().caps})),
             short=min(Recipe().short, self.window),
         )  # fmt: skip
         source = Sampler(self.corpus, neighbours, self.special, recipe, seed=plan.seed)
         made = optimiser(student, settings)
-        said = {**asdict(plan), "seconds": str(plan.seconds)}
+        said = plan.said
         progress = load_run(folder, student, made, said) if folder is not None else None
         if progress is not None:
             self.say(f"going on from step {progress.step}")

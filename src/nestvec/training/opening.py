@@ -64,5 +64,11 @@ class Opening:
             found[:, : self.at + len(self.ids)] = 0
         return found
 
+    def drop(self, states: Tensor) -> Tensor:
+        """``[b, t + p, h]`` states -> ``[b, t, h]``, those of the tokens of rows."""
+        if not self.ids:
+            return states
+        return torch.cat([states[:, : self.at], states[:, self.at + len(self.ids) :]], dim=1)
+
     def _insert(self, x: Tensor, put: Any) -> Tensor:
         return torch.cat([x[:, : self.at], put, x[:, self.at :]], dim=1)

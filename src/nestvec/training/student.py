@@ -136,12 +136,21 @@ class Student(nn.Module):  # type: ignore[misc]
 
     def forward(self, ids: Tensor, mask: Tensor) -> dict[int, Tensor]:
         """``[b, t]`` ids and mask -> ``{depth: [b, d]}``, float32, not made unit."""
+        return self.read(ids, mask)[0]
+
+    def read(self, ids: Tensor, mask: Tensor, *, tokens: bool = False) -> tuple[dict[int, Tensor], dict[int, Tensor]]:
+        """As :meth:`forward`, and ``{depth: [b, t, d]}`` of every token, if they are asked for.
+
+        A head maps the mean of states; put on each of them it is the map of the encoder of several vectors.
+        """
         if self.body is None:
-            return {}
+            return {}, {}
         states = hidden_states(self.body, *self._opening.read(ids, mask), norm=self._norm)
-        return {
+        found = {
             k: self.heads[str(k)](self._pool(states[k].float(), mask).to(states[k].dtype)).float() for k in self.depths
         }
+        every = self.depths if tokens else ()
+        return found, {k: self.heads[str(k)](self._opening.drop(states[k])).float() for k in every}
 
 
 def hidden_states(body: Any, ids: Tensor, mask: Tensor, *, norm: str = "") -> Sequence[Tensor]:

@@ -61,10 +61,14 @@ class Teacher:
 
     def vectors(self, ids: Tensor, mask: Tensor) -> Tensor:
         """``[b, t]`` ids and mask -> ``[b, d]`` float32."""
+        return self.read(ids, mask)[0]
+
+    def read(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """``[b, t]`` ids and mask -> vectors ``[b, d]`` and the states of tokens ``[b, t, h]``, float32."""
         read, seen = self.opening.read(ids, mask)
         with torch.no_grad(), self.autocast():
-            found = self.body(input_ids=read, attention_mask=seen.long())
-        return self._finish(found.last_hidden_state, mask)
+            states = self.body(input_ids=read, attention_mask=seen.long()).last_hidden_state
+        return self._finish(states, mask), self.opening.drop(states).float()
 
     def pool(self, states: Tensor, mask: Tensor) -> Tensor:
         """Token states and the mask of rows -> ``[b, h]``, as the model itself pools."""

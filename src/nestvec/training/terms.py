@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from nestvec.core.errors import InputError, MissingExtraError
 from nestvec.objectives import OBJECTIVES
+from nestvec.training.matching import Side
 
 try:
     import torch
@@ -19,6 +20,9 @@ except ImportError as cause:
 Loss = Callable[[Tensor, Tensor, Tensor], Any]
 """The student's vectors ``[n, k]``, the teacher's ``[n, d]`` and these at the student's dims ``[n, k]``, of the same
 texts, to a scalar."""
+TokenLoss = Callable[[Side, Side, Tensor], Any]
+"""The student's tokens of rows that ask and of rows that answer, and how the teacher scores them ``[q, n]``, to a
+scalar."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,8 @@ class Term:
     An objective that takes the teacher's queries and candidates (``score-kl@1``) is given all rows of the batch as
     both, each row left out of its own candidates; the teacher's are always of full width. One that takes two sets of
     vectors (``embedding-match@1``, ``info-nce@1``) is given the student's and the teacher's, these cut to the same
-    dims.
+    dims. One of tokens (``crisp@1``) is given those of short rows as queries and those of long rows as documents, and
+    learns to rank as the teacher does by all of its tokens; depth 0 has no tokens, and such a term is not for it.
 
     Args:
         objective: its name in :data:`nestvec.objectives.OBJECTIVES`.
@@ -49,37 +54,53 @@ class Term:
     def __post_init__(self) -> None:
         if not self.weight > 0:
             raise InputError(f"the weight of {self.objective} must be above 0, got {self.weight}. Leave the term out.")
-        self.loss()
+        self._made()
+
+    @property
+    def of_tokens(self) -> bool:
+        """Whether it learns from the vectors of tokens."""
+        return "query_mask" in inspect.signature(self._made()).parameters
 
     def is_for(self, depth: int, dim: int | None) -> bool:
         """Whether a rung of that depth and dim (None for all dims) has this term."""
+        if self.of_tokens and depth == 0:
+            return False
         if isinstance(self.rungs, tuple):
             return depth in self.rungs
         return self.rungs == "all" or dim is None
 
-    def loss(self) -> Loss:
-        """The objective as the loop calls it."""
+    def _made(self) -> Any:
+        """The objective itself."""
         made = OBJECTIVES[self.objective]
         try:
-            objective = made(**self.options)
+            return made(**self.options)
         except TypeError as cause:
             known = ", ".join(inspect.signature(made).parameters)
             raise InputError(
                 f"{self.objective} must be made with some of {known}, got {dict(self.options)}: {cause}."
             ) from cause
-        takes = inspect.signature(objective).parameters
-        if "query_mask" in takes:
-            raise InputError(
-                f"a term of a rung must learn from one vector a text, got {self.objective}, which takes those of its "
-                "tokens. Fit heads with it: nestvec.training.heads.HeadPlan(clusters=...)."
-            )
-        ranks = "teacher_queries" in takes
+
+    def loss(self) -> Loss:
+        """The objective as the loop calls it with one vector a text."""
+        objective = self._made()
+        ranks = "teacher_queries" in inspect.signature(objective).parameters
 
         def loss(student: Tensor, teacher: Tensor, alike: Tensor) -> Any:
             if not ranks:
                 return objective(student, alike)
             own = torch.eye(len(teacher), dtype=torch.bool, device=teacher.device)
             return objective(student, student, teacher, teacher, ignore=own)
+
+        return loss
+
+    def token_loss(self) -> TokenLoss:
+        """The objective as the loop calls it with the vectors of tokens."""
+        objective = self._made()
+
+        def loss(queries: Side, documents: Side, scores: Tensor) -> Any:
+            return objective(
+                queries.tokens, documents.tokens, query_mask=queries.mask, document_mask=documents.mask, teacher=scores
+            )
 
         return loss
 

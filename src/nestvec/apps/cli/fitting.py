@@ -38,6 +38,10 @@ def fit(
     ] = "64,128",
     rank: Annotated[int, typer.Option("--rank", min=1, help="Of the adapters: larger is better and bigger.")] = 64,
     table_rank: Annotated[int, typer.Option("--table-rank", min=1, help="Width of the token table.")] = 96,
+    clusters: Annotated[
+        str,
+        typer.Option("--clusters", metavar="Q,D", help="Also for few vectors a text: so many of a query, of a text."),
+    ] = "",
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of everything that is drawn.")] = 0,
     device: Annotated[str, option("device", "--device")] = "auto",
     json: AsJSON = False,
@@ -58,7 +62,7 @@ def fit(
     plan = Plan(
         depths=tuple(k for k in wanted if k), dims=tuple(d for d in _numbers("--dims", dims) if d), rank=rank,
         table_ranks=tuple(sorted({max(1, table_rank // 3), table_rank})) if 0 in wanted else (),
-        steps=steps, seconds=minutes * 60, seed=seed,
+        clusters=_pair("--clusters", clusters), steps=steps, seconds=minutes * 60, seed=seed,
     )  # fmt: skip
     texts = pieces((record.title or "", record.text) for path in dict.fromkeys(paths) for record in read(path))
     unfinished = to.with_name(to.name + ".run")
@@ -94,6 +98,13 @@ def _numbers(flag: str, text: str) -> list[int]:
         return [int(part) for part in text.split(",") if part.strip()]
     except ValueError as cause:
         raise typer.BadParameter(f"{flag} takes whole numbers with commas between, got {text!r}.") from cause
+
+
+def _pair(flag: str, text: str) -> tuple[int, int] | None:
+    found = _numbers(flag, text)
+    if len(found) not in (0, 2):
+        raise typer.BadParameter(f"{flag} takes two whole numbers with a comma between, as in 4,8, got {text!r}.")
+    return (found[0], found[1]) if found else None
 
 
 def _say(line: str) -> None:

@@ -19,6 +19,7 @@ import typer
 from nestvec.apps.cli.config import Mode, Precision, Quiet, option
 from nestvec.apps.cli.console import AsJSON, Output, clean, faint, rich_console, several, strong
 from nestvec.apps.cli.errors import Code
+from nestvec.apps.cli.explaining import tell_explanation, tell_notes
 from nestvec.apps.cli.progress import waiting
 from nestvec.core.errors import FilterError, NotFoundError
 from nestvec.core.types import JSON
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from nestvec.core.record import Place, Record
     from nestvec.search.collection import Collection
+    from nestvec.search.explaining import Explanation
     from nestvec.search.result import Result
     from nestvec.store import Snapshot
 
@@ -49,6 +51,9 @@ def search(
     mode: Annotated[Mode, option("mode", "--mode")] = Mode.DENSE,
     per_document: Annotated[bool, option("per_document", "--per-document/--all-passages")] = True,
     full: Annotated[bool, typer.Option("--full", help="Whole passages, not the sentence that fits best.")] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Which word of the query was matched with which of each result.")
+    ] = False,
     version: AtVersion = None,
     model: Annotated[
         str | None, typer.Option("--model", "-m", metavar="NAME", help="Where its encoder is now, if that moved.")
@@ -67,6 +72,8 @@ def search(
     from nestvec.search.collection import Collection
 
     out = Output(as_json=json, quiet=quiet)
+    if explain and mode is Mode.LEXICAL:
+        raise typer.BadParameter("--explain must go with a search by meaning, got --mode lexical.")
     condition = _filter(where)
     found = 0
     with Collection.open(folder, version=version) as there:
@@ -83,10 +90,11 @@ def search(
             rows = collection.search_many(some, k, where=condition, mode=mode.value, per_document=per_document)
             for text, results in zip(some, rows, strict=True):
                 found += len(results)
-                out.json({"query": text, "results": [result.to_json() for result in results]}, indent=None)
+                why = collection.explain_many(text, [result.id for result in results]) if explain else []
+                out.json({"query": text, "results": _results_json(results, why)}, indent=None)
                 if query == ["-"]:
                     out.line(strong(text))
-                _tell_results(out, text, results, full=full)
+                _tell_results(out, text, results, why, full=full)
                 if not results:
                     out.note(_nothing(collection, filtered=bool(condition)))
     if not found:
@@ -163,7 +171,17 @@ def _nothing(collection: Collection, *, filtered: bool) -> str:
     return "nothing found: no record meets the filter" if filtered else "nothing found"
 
 
-def _tell_results(out: Output, query: str, results: Sequence[Result], *, full: bool) -> None:
+def _results_json(results: Sequence[Result], why: Sequence[Explanation]) -> list[JSON]:
+    """Results, each with its explanation if that was asked for."""
+    if not why:
+        return [result.to_json() for result in results]
+    pairs = zip(results, why, strict=True)
+    return [{**result.to_json(), "explanation": explained.to_json()} for result, explained in pairs]
+
+
+def _tell_results(
+    out: Output, query: str, results: Sequence[Result], why: Sequence[Explanation], *, full: bool
+) -> None:
     if out.as_json:
         return
     width = max(20, rich_console().width - 4)
@@ -177,6 +195,9 @@ def _tell_results(out: Output, query: str, results: Sequence[Result], *, full: b
         out.block(_highlighted(text, query), indent=4)
         if full:
             out.line("")
+        if why:
+            tell_explanation(out, why[rank - 1])
+    tell_notes(out, why)
 
 
 def _where(record: Record) -> Iterator[str]:
