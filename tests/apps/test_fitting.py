@@ -1,4 +1,4 @@
-"""``nestvec fit``: a ladder from the command line (nestvec.apps.cli.fitting)."""
+"""``nestvec fit``: a ladder from the command line (nestvec.apps.cli.fitting, nestvec.apps.explore.course)."""
 
 import json
 
@@ -28,6 +28,19 @@ def test_a_ladder_for_a_token_table(nestvec, model, notes, tmp_path):
         nestvec("fit", model, notes, "--to", tmp_path / "l", "--depths", "0", "--steps", 0, "--json").stdout
     )
     assert set(said["kept"]) == {"raw", "closed"}
+
+
+def test_the_course_of_a_fit_and_a_rank_term(nestvec, model, notes, tmp_path):
+    settings = ("--depths", "0", "--steps", 4, "--table-rank", 8, "--watch", 2, "--rank-term", "low:0.5")
+    page = tmp_path / "course.html"
+    done = nestvec("fit", model, notes, "--to", tmp_path / "l", *settings, "--html", page, "--json")
+    assert [row["step"] for row in json.loads(done.stdout)["course"]["rows"]] == [0, 2, 4]
+    assert page.read_text().count("<svg") == 4
+    assert "L0: rank " in page.read_text()
+    assert Ladder.load(tmp_path / "l").recipe["terms"][-1]["objective"] == "representation-rank@1"
+    for wrong in ("low", "down:1", "low:0", "low:nan", "low:x"):
+        refused = nestvec("fit", model, notes, "--to", tmp_path / "l", "--rank-term", wrong, expect=2)
+        assert "such as low:0.1" in refused.stderr
 
 
 def test_depths_that_the_model_has_not_and_too_few_texts_are_said(nestvec, model, notes, tmp_path):

@@ -70,6 +70,15 @@ def slow_crisp(a, b, t=0.05):
     return total / len(a)
 
 
+def slow_rank_share(x):
+    p = np.linalg.svd(unit(x), compute_uv=False) ** 2 / len(x)
+    return -sum(v * math.log(v) for v in p if v > 1e-12) / math.log(min(x.shape))
+
+
+def slow_rank(student, teacher):
+    return (slow_rank_share(student) - slow_rank_share(teacher)) ** 2
+
+
 def as_tokens(x):
     return x.reshape(len(x), 4, 2)
 
@@ -89,6 +98,7 @@ CASES = {
         lambda s, t: (slow_info_nce(s[:, :3], t[:, :3]) + slow_info_nce(s, t)) / 2,
     ),
     "crisp@1": (lambda part: part((2, 3)), lambda f, s, t: f(as_tokens(s), as_tokens(t)), slow_crisp),
+    "representation-rank@1": (lambda part: part("teacher"), lambda f, s, t: f(s, t), slow_rank),
 }
 
 
@@ -146,14 +156,14 @@ def test_length_does_not_count(case):
     assert float(call(objective, student * 7, teacher)) == pytest.approx(float(call(objective, student, teacher)))
 
 
-@pytest.mark.parametrize("name", ["embedding-match@1", "score-kl@1"])
+@pytest.mark.parametrize("name", ["embedding-match@1", "score-kl@1", "representation-rank@1"])
 def test_a_student_that_is_its_teacher_has_nothing_to_learn(name):
     make, call, _ = CASES[name]
     student, _ = (torch.from_numpy(x) for x in draw(4))
     assert float(call(make(OBJECTIVES[name]), student, student.clone())) == pytest.approx(0, abs=1e-6)
 
 
-@pytest.mark.parametrize("name", ["embedding-match@1", "score-kl@1"])
+@pytest.mark.parametrize("name", ["embedding-match@1", "score-kl@1", "representation-rank@1"])
 def test_no_gradient_reaches_the_teacher(name):
     make, call, _ = CASES[name]
     student, teacher = (torch.from_numpy(x).requires_grad_() for x in draw(5))

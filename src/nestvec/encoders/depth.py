@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -71,7 +71,7 @@ def find_layers(stack: backbone.Stack) -> Layers:
     states, out = _run(stack, known, known.depth)
     shell = path.rpartition(".")[0]
     for norm in ("", *(f"{at}{name}" for at in _ancestors(shell) for name in _NORMS)):
-        if _close(_normed(first, norm, states), out):
+        if _close(normed(first, norm, states), out):
             return replace(known, norm=norm)
     raise _no_layers(first, "an output that is not that of the last layer, with or without a norm known to nestvec")
 
@@ -94,7 +94,7 @@ def cut(stack: backbone.Stack, layers: Layers, depth: int) -> backbone.Stack:
     short = _shortened(stack, layers, depth)
     states, _ = _run(stack, layers, depth)
     _, out = _run(short, layers, depth)
-    if not _close(_normed(stack.modules[0], layers.norm, states), out):
+    if not _close(normed(stack.modules[0], layers.norm, states), out):
         raise _no_layers(stack.modules[0], f"another output at depth {depth} than its layer {depth} gives")
     return short
 
@@ -131,6 +131,40 @@ def pooled(stack: backbone.Stack) -> backbone.Stack:
         raise InputError(f"a ladder's heads need a model that pools its tokens, got the modules {', '.join(names)}.")
     modules = stack.modules[: names.index("Pooling") + 1]
     return replace(stack, modules=modules, truncate_dim=None, unit=False)
+
+
+def tapped(first: Any, layers: Layers, depths: Sequence[int]) -> tuple[Any, list[Any]]:
+    """A shell of the transformer that also tells what comes out of some layers when it runs.
+
+    Args:
+        first: the first module of a stack.
+        layers: of that stack.
+        depths: rising, each from 1.
+
+    Returns:
+        The shell, for one run, and a list that this run fills with a state ``[b, t, h]`` for each of ``depths``,
+        before any norm. What is shared is not changed, so runs may go side by side.
+    """
+    seen: list[Any] = []
+    chosen = list(first.get_submodule(layers.path))
+    for depth in depths:
+        shell = _replaced(chosen[depth - 1], {})
+        shell.__dict__["_forward_hooks"] = OrderedDict()
+        shell.register_forward_hook(lambda _layer, _given, out: seen.append(out[0] if isinstance(out, tuple) else out))
+        chosen[depth - 1] = shell
+    return _with_layers(first, layers, torch.nn.ModuleList(chosen)), seen
+
+
+def normed(first: Any, norm: str, states: Any) -> Any:
+    """States with the norm at that path put on them; as they are where it is empty, None where nothing is there."""
+    if not norm:
+        return states
+    try:
+        module = first.get_submodule(norm)
+    except AttributeError:
+        return None
+    with torch.inference_mode():
+        return module(states)
 
 
 def weight_bytes(stack: backbone.Stack) -> int:
@@ -214,14 +248,8 @@ def _config(first: Any) -> Any:
 
 
 def _run(stack: backbone.Stack, layers: Layers, depth: int) -> tuple[Any, Any]:
-    """``(h_depth, last output)`` ``[t, d]`` of the probe; hooks go on shells of their own, never on what is shared."""
-    seen: list[Any] = []
-    chosen = list(stack.modules[0].get_submodule(layers.path))
-    tapped = _replaced(chosen[depth - 1], {})
-    tapped.__dict__["_forward_hooks"] = OrderedDict()
-    tapped.register_forward_hook(lambda _layer, _given, out: seen.append(out[0] if isinstance(out, tuple) else out))
-    chosen[depth - 1] = tapped
-    first = _with_layers(stack.modules[0], layers, torch.nn.ModuleList(chosen))
+    """``(h_depth, last output)`` ``[t, d]`` of the probe."""
+    first, seen = tapped(stack.modules[0], layers, (depth,))
     found = stack.tokenizer(_PROBE, return_tensors="pt")
     features = {name: found[name].to(stack.device) for name in ("input_ids", "attention_mask")}
     with torch.inference_mode():
@@ -230,17 +258,6 @@ def _run(stack: backbone.Stack, layers: Layers, depth: int) -> tuple[Any, Any]:
     if states is None or len(seen) != 1:
         raise _no_layers(first, f"a layer that ran {len(seen)} times, or no token states")
     return seen[0].reshape(states.shape[-2:]), states.reshape(states.shape[-2:])
-
-
-def _normed(first: Any, norm: str, states: Any) -> Any:
-    if not norm:
-        return states
-    try:
-        module = first.get_submodule(norm)
-    except AttributeError:
-        return None
-    with torch.inference_mode():
-        return module(states)
 
 
 def _close(a: Any, b: Any) -> bool:

@@ -18,6 +18,7 @@ from nestvec.encoders.depth import pooled
 from nestvec.encoders.elastic import Whole
 from nestvec.encoders.heads import Heads
 from nestvec.encoders.ladder import Ladder, shipped
+from nestvec.encoders.layers import LayeredEncoder
 from nestvec.encoders.multivector import MultiVectorEncoder
 from nestvec.encoders.precision import Choice, choose
 from nestvec.encoders.shaping import Shaping
@@ -226,6 +227,20 @@ class TextEncoder:
         plain = replace(self, space=self._whole.space, _stack=stack, _shaping=None)
         texts = (text_of(record) for record in each(records))
         return plain._in_chunks(texts, prompt=plain.space.instruction, role="document")  # noqa: SLF001  # its own class
+
+    def layered(self) -> LayeredEncoder:
+        """The vectors of every depth of the whole model, and of means of its layers, from one pass over the texts.
+
+        Raises:
+            InputError: the model does not show its layers.
+        """
+
+        def through(stack: backbone.Stack, texts: Iterable[Record | str], role: str) -> Matrix:
+            plain = replace(self, space=self._whole.space, _stack=stack, _shaping=None)
+            prompt = plain.space.instruction if role == "document" else plain.space.query_instruction
+            return plain._in_chunks((text_of(text) for text in each(texts)), prompt=prompt, role=role)  # noqa: SLF001
+
+        return LayeredEncoder.of(self._whole, through, window=self.window)
 
     def count_tokens(self, texts: Sequence[str], /) -> list[int]:
         """How many tokens each text takes, special tokens and instruction not counted."""

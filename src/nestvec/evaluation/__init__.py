@@ -8,6 +8,7 @@ from nestvec.evaluation.differences import Difference, difference
 from nestvec.evaluation.downsampling import Downsampling, downsample
 from nestvec.evaluation.kind import Kind
 from nestvec.evaluation.kinds import KINDS
+from nestvec.evaluation.layers import LayerReport, layer_report
 from nestvec.evaluation.outcome import Outcome
 from nestvec.evaluation.preservation import Preserved, preserved
 from nestvec.evaluation.results import Result, Shelf
@@ -28,6 +29,7 @@ __all__ = [
     "Downsampling",
     "Held",
     "Kind",
+    "LayerReport",
     "Model",
     "Outcome",
     "Preserved",
@@ -44,6 +46,7 @@ __all__ = [
     "compare",
     "difference",
     "downsample",
+    "layer_report",
     "preserved",
     "warnings",
 ]

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from nestvec.core.errors import InputError, ShapeError
-from nestvec.core.types import Array, Float64
+from nestvec.core.types import Array, Float64, Int64
 from nestvec.metrics import Interval, bootstrap, bootstrap_mean, pr_auc, spearman
 
 _RESAMPLES = 2_000  # of a statistic that has to be computed anew each time; the ends wander by 2 % of the width
@@ -67,6 +67,14 @@ class Outcome:
         if self.statistic != "mean":
             raise InputError(f"{self.main} is a {self.statistic} over all items, and has no value for each of them.")
         return np.asarray(self.columns[self.main], np.float64)
+
+    def part(self, rows: Int64[np.ndarray, " m"]) -> Outcome:
+        """The same of some items, ``[m]`` their positions: the main score only, and no notes."""
+        columns = {name: column[rows] for name, column in self.columns.items()}
+        mean = self.statistic == "mean"
+        score = float(columns[self.main].mean()) if mean else self.of(columns["predicted"], columns["truth"])
+        items = tuple(self.items[i] for i in rows)
+        return Outcome(self.main, {self.main: score}, items, columns, statistic=self.statistic, unit=self.unit)
 
     def interval(self, *, confidence: float = 0.95, seed: int = 0) -> Interval:
         """The main score and its BCa bootstrap interval, over items; drawn once, then remembered."""

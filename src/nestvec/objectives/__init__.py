@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from nestvec.objectives.crisp import Crisp
     from nestvec.objectives.embedding import EmbeddingMatch
     from nestvec.objectives.nested import Nested
+    from nestvec.objectives.rank import RepresentationRank
     from nestvec.objectives.scores import ScoreKL
 
 OBJECTIVES = Catalog(
@@ -25,6 +26,7 @@ OBJECTIVES = Catalog(
         ("info-nce@1", "contrastive:InfoNCE"),
         ("nested@1", "nested:Nested"),
         ("crisp@1", "crisp:Crisp"),
+        ("representation-rank@1", "rank:RepresentationRank"),
     ),
 )
 
@@ -33,6 +35,7 @@ _HOMES = {
     "EmbeddingMatch": "embedding",
     "InfoNCE": "contrastive",
     "Nested": "nested",
+    "RepresentationRank": "rank",
     "ScoreKL": "scores",
 }
 
@@ -43,4 +46,4 @@ def __getattr__(name: str) -> Any:
     return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
 
 
-__all__ = ["OBJECTIVES", "Crisp", "EmbeddingMatch", "InfoNCE", "Nested", "ScoreKL"]
+__all__ = ["OBJECTIVES", "Crisp", "EmbeddingMatch", "InfoNCE", "Nested", "RepresentationRank", "ScoreKL"]

@@ -68,6 +68,7 @@ class Settings:
         accumulate: batches in a step.
         terms: what the loss of a rung is made of; each rung must have one.
         report_every: seconds between two calls of ``report``.
+        report_steps: steps between two calls of ``report``, beside those by time; 0 for none.
 
     Source: Zhuang et al. 2024, sec. 3.1 (arXiv:2410.13230), for the fixed rungs summed in each step.
     """
@@ -83,6 +84,7 @@ class Settings:
     accumulate: int = 1
     terms: tuple[Term, ...] = STARBUCKS
     report_every: float = 60.0
+    report_steps: int = 0
 
     @property
     def of_tokens(self) -> bool:
@@ -183,7 +185,7 @@ def distill(  # noqa: PLR0913  # four parts that any run has, and five that one 
         special: ids of tokens that the table does not count.
         progress: where to go on from.
         made: the optimiser, with the state to go on with; a new one if None.
-        report: called every ``report_every`` seconds and at the end, with the mean losses since the last call.
+        report: called as the settings say and at the end, with the mean losses since the last call.
 
     Raises:
         InputError: a rung has a depth that the student has not, or no term is for it.
@@ -229,7 +231,9 @@ def distill(  # noqa: PLR0913  # four parts that any run has, and five that one 
             progress.step += 1
             progress.seconds = time.monotonic() - begun
             ended = progress.step >= settings.steps or progress.seconds >= settings.seconds
-            if report is not None and (ended or time.monotonic() - reported >= settings.report_every):
+            due = ended or time.monotonic() - reported >= settings.report_every
+            due = due or (settings.report_steps > 0 and progress.step % settings.report_steps == 0)
+            if report is not None and due:
                 means = {name: float(value) / since for name, value in sums.items()}
                 _check_finite(means, progress)
                 report(progress, means)

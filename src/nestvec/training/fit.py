@@ -19,6 +19,7 @@ from nestvec.training.assembly import Whole, student_tensors, table_tensors, who
 from nestvec.training.closed_form import choose_leading, fit_binariser
 from nestvec.training.corpus import Corpus
 from nestvec.training.distill import Progress, Rung, Settings, distill, optimiser
+from nestvec.training.monitor import Course, row_of
 from nestvec.training.opening import Opening
 from nestvec.training.proxies import Kept, Proxy
 from nestvec.training.sampling import Recipe, Rows, Sampler, Special
@@ -57,6 +58,8 @@ class Plan:
         neighbours: mined for each text.
         held_out: texts that are measured on and never learnt from; at most a fifth.
         window: tokens of a text that are read; the model's own limit where that is less.
+        terms: what every rung learns from; regularisers such as ``representation-rank@1`` go beside the usual ones.
+        report_steps: steps between two looks at the held-out texts, beside one every minute; 0 for those only.
         seed: of everything drawn.
 
     Raises:
@@ -76,28 +79,34 @@ class Plan:
     neighbours: int = 24
     held_out: int = 2000
     window: int = 256
+    terms: tuple[Term, ...] = STARBUCKS
+    report_steps: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
         if not self.depths and not self.table_ranks:
             raise InputError("a ladder must have a rung: name depths, or ranks of a token table for depth 0.")
-        if self.steps < 0 or self.rank < 1 or min((*self.depths, *self.dims, *self.table_ranks), default=1) < 1:
+        least = min((*self.depths, *self.dims, *self.table_ranks), default=1)
+        if min(self.steps, self.report_steps) < 0 or self.rank < 1 or least < 1:
             raise InputError(f"depths, dims and ranks must be at least 1 and steps at least 0, got {self}.")
-        self.terms  # noqa: B018  # says now if there can be no such clusters
+        self.loss  # noqa: B018  # says now if there can be no such clusters
 
     @property
-    def terms(self) -> tuple[Term, ...]:
-        """What the loss of a rung is made of."""
+    def loss(self) -> tuple[Term, ...]:
+        """What the loss of a rung is made of: the terms, and that of the clusters where some are asked for."""
         if self.clusters is None:
-            return STARBUCKS
-        return (*STARBUCKS, Term("crisp@1", rungs="full", options={"clusters": self.clusters}))
+            return self.terms
+        return (*self.terms, Term("crisp@1", rungs="full", options={"clusters": self.clusters}))
 
     @property
     def said(self) -> dict[str, Any]:
-        """As plain data; what is left out of it was not there when runs were begun before."""
+        """What decides the outcome, as plain data, without what was not there when older runs were begun."""
         said = {**asdict(self), "seconds": str(self.seconds)}
+        del said["report_steps"]  # how often one looks changes nothing that is learnt
         if self.clusters is None:
             del said["clusters"]
+        if self.terms == STARBUCKS:
+            del said["terms"]
         return said
 
 
@@ -109,10 +118,12 @@ class Fitted:
     Args:
         ladder: ready to save.
         kept: ``{"raw" | "closed" | "distilled": {size: Kept}}`` on held-out texts.
+        course: what was seen during training; without any, the closed form alone.
     """
 
     ladder: Ladder = field(repr=False)
     kept: Mapping[str, Mapping[str, Kept]]
+    course: Course
 
     def lines(self) -> list[str]:
         """One line a rung: neighbours kept by the raw slice, the closed form, after training; and whether it pays."""
@@ -204,24 +215,28 @@ class _Fit:
         student = make_student(self.teacher, heads, table, rank=plan.rank)
         proxy = Proxy.of(self.held, lambda rows: {"full": self._full(rows)}, self.special, width=self.window)
         kept = {"raw": proxy.measure(self._raw), "closed": proxy.measure(lambda rows: self._sizes(student, rows))}
+        seen = Progress(curve=[_row(0, kept["closed"])])
         if plan.steps:
             neighbours = nearest(vectors, k=plan.neighbours, device=self.teacher.device)
-            self._train(student, neighbours, proxy, folder)
+            seen = self._train(student, neighbours, proxy, folder, seen)
             kept["distilled"] = proxy.measure(lambda rows: self._sizes(student, rows))
-        return Fitted(self._ladder(student, vectors, kept, licences), kept)
+        return Fitted(self._ladder(student, vectors, kept, licences), kept, Course(tuple(seen.curve), proxy.geometry))
 
     @property
     def _rank(self) -> int:
         return min(max(self.plan.table_ranks), self.dim)
 
-    def _train(self, student: Student, neighbours: Array, proxy: Proxy, folder: Path | None) -> None:
+    def _train(
+        self, student: Student, neighbours: Array, proxy: Proxy, folder: Path | None, begin: Progress
+    ) -> Progress:
         plan = self.plan
         if plan.spare_memory and student.body is not None:
             enable = getattr(student.body, "activation_checkpointing_enable", None)  # its name from transformers 5 on
             (enable or student.body.gradient_checkpointing_enable)()
         settings = Settings(
-            self._rungs(), steps=plan.steps, seconds=plan.seconds, accumulate=plan.accumulate, terms=plan.terms
-        )
+            self._rungs(), steps=plan.steps, seconds=plan.seconds, accumulate=plan.accumulate, terms=plan.loss,
+            report_steps=plan.report_steps,
+        )  # fmt: skip
         recipe = Recipe(
             tokens=plan.batch_tokens, caps=tuple(sorted({min(cap, self.window) for cap in Recipe().caps})),
             short=min(Recipe().short, self.window),
@@ -235,15 +250,16 @@ class _Fit:
 
         def report(now: Progress, losses: dict[str, float]) -> None:
             kept = proxy.measure(lambda rows: self._sizes(student, rows))
-            now.curve.append({"step": float(now.step), **{name: k.neighbours for name, k in kept.items()}})
+            now.curve.append(_row(now.step, kept))
             figures = ", ".join(f"{name} {k.neighbours:.3f}" for name, k in kept.items())
-            self.say(f"step {now.step}, loss {sum(losses.values()):.3f}; kept: {figures}")
+            ranks = ", ".join(f"{name} {k.geometry.rank:.1f}" for name, k in kept.items() if "-" not in name)
+            self.say(f"step {now.step}, loss {sum(losses.values()):.3f}; kept: {figures}; rank: {ranks}")
             if folder is not None:
                 save_run(folder, student, made, now, said)
 
-        distill(
+        return distill(
             self.teacher, student, source, settings, rotation=self._rotation_tensor(), special=self._specials(),
-            progress=progress, made=made, report=report,
+            progress=progress or begin, made=made, report=report,
         )  # fmt: skip
 
     def _rungs(self) -> tuple[Rung, ...]:
@@ -330,10 +346,8 @@ def _narrow(device: str) -> bool:
     return device.startswith("cuda") or (device == "cpu" and "amx_bf16" in cpu_features())
 
 
-def _order(name: str) -> tuple[int, int]:
-    """Depth first, and the full width of a depth before the narrower ones."""
-    depth, _, dim = name.removeprefix("L").partition("-d")
-    return int(depth), -int(dim or 10**9)
+def _row(step: int, kept: Mapping[str, Kept]) -> dict[str, float]:
+    return row_of(step, {n: k.neighbours for n, k in kept.items()}, {n: k.geometry for n, k in kept.items()})
 
 
 def _figures(kept: Kept) -> dict[str, float]:

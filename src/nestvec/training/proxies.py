@@ -9,6 +9,7 @@ import numpy as np
 
 from nestvec.core.types import Array, Matrix
 from nestvec.training.corpus import Corpus
+from nestvec.training.monitor import Geometry
 from nestvec.training.sampling import Rows, Special, windows
 
 Encode = Callable[[Rows], Mapping[str, Matrix]]
@@ -23,11 +24,13 @@ class Kept:
         neighbours: part of the full model's ten best texts for a short query that are among this size's ten best.
         order: Spearman correlation of cosines, this size's with the full model's, over pairs near and far.
         cosine: mean cosine of a vector with the full one; None where dimensions differ.
+        geometry: of its vectors by themselves.
     """
 
     neighbours: float
     order: float
     cosine: float | None
+    geometry: Geometry
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +106,12 @@ class Proxy:
         cosine = None
         if texts.shape[1] == self.full_texts.shape[1]:
             cosine = float((texts * self.full_texts).sum(axis=1).mean())
-        return Kept(float(same), order, cosine)
+        return Kept(float(same), order, cosine, Geometry.of(queries, texts, self.own))
+
+    @property
+    def geometry(self) -> Geometry:
+        """Of the full model's vectors."""
+        return Geometry.of(self.full_queries, self.full_texts, self.own)
 
 
 def _parts(rows: Array) -> list[Array]:

@@ -10,13 +10,16 @@ import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nestvec.apps.cli.config import Quiet, option
 from nestvec.apps.cli.console import AsJSON, Output, command
 from nestvec.apps.cli.errors import Interrupted
+
+if TYPE_CHECKING:
+    from nestvec.training.terms import Term
 
 _PIECE = 1500  # characters: about the 256 to 512 tokens that models read
 
@@ -42,6 +45,15 @@ def fit(
         str,
         typer.Option("--clusters", metavar="Q,D", help="Also for few vectors a text: so many of a query, of a text."),
     ] = "",
+    rank_term: Annotated[
+        str, typer.Option("--rank-term", metavar="WAY:WEIGHT", help="Regularise the rank: low, high or teacher.")
+    ] = "",
+    watch: Annotated[
+        int, typer.Option("--watch", metavar="N", min=0, help="Look at held-out texts every N steps.")
+    ] = 0,
+    page: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write a page with the course of the training.")
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of everything that is drawn.")] = 0,
     device: Annotated[str, option("device", "--device")] = "auto",
     json: AsJSON = False,
@@ -62,7 +74,8 @@ def fit(
     plan = Plan(
         depths=tuple(k for k in wanted if k), dims=tuple(d for d in _numbers("--dims", dims) if d), rank=rank,
         table_ranks=tuple(sorted({max(1, table_rank // 3), table_rank})) if 0 in wanted else (),
-        clusters=_pair("--clusters", clusters), steps=steps, seconds=minutes * 60, seed=seed,
+        clusters=_pair("--clusters", clusters), steps=steps, seconds=minutes * 60, terms=_terms(rank_term),
+        report_steps=watch, seed=seed,
     )  # fmt: skip
     texts = pieces((record.title or "", record.text) for path in dict.fromkeys(paths) for record in read(path))
     unfinished = to.with_name(to.name + ".run")
@@ -76,9 +89,20 @@ def fit(
     kept_by = {
         stage: {name: round(kept.neighbours, 4) for name, kept in sizes.items()} for stage, sizes in fitted.kept.items()
     }
-    out.json({"ladder": str(to), "bytes": fitted.ladder.nbytes, "kept": dict(kept_by)})
-    for line in fitted.lines():
+    if page is not None:
+        from nestvec.apps.explore.course import write
+
+        page.write_text(write(fitted.course, f"Fit of {to.name}"), encoding="utf-8")
+    out.json(
+        {
+            "ladder": str(to), "bytes": fitted.ladder.nbytes, "kept": dict(kept_by),
+            "course": fitted.course.to_json(),
+        }
+    )  # fmt: skip
+    for line in (*fitted.lines(), *fitted.course.lines()):
         out.line(line)
+    if page is not None:
+        out.note(f"The course of the training is in {page}.")
     out.line(f"{to}: {fitted.ladder.nbytes / 1e6:.1f} MB. Try: {command('index', '--help')}")
 
 
@@ -91,6 +115,24 @@ def pieces(texts: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
             end = _PIECE if end == 1 and len(rest) > _PIECE else end
             yield title, rest[:end].strip()
             rest = rest[end:].lstrip()
+
+
+def _terms(text: str) -> tuple[Term, ...]:
+    """What rungs learn from: the usual terms, and a regulariser of the rank if ``WAY:WEIGHT`` asks for one."""
+    from nestvec.training.terms import STARBUCKS, Term
+
+    if not text:
+        return STARBUCKS
+    way, _, weight = text.partition(":")
+    try:
+        value = float(weight)
+    except ValueError:
+        value = math.nan
+    if way not in ("low", "high", "teacher") or not 0 < value < math.inf:
+        raise typer.BadParameter(
+            f"--rank-term takes low, high or teacher, a colon and a weight above 0, such as low:0.1; got {text!r}."
+        )
+    return (*STARBUCKS, Term("representation-rank@1", weight=value, rungs="full", options={"toward": way}))
 
 
 def _numbers(flag: str, text: str) -> list[int]:
