@@ -16,7 +16,8 @@ from nestvec.metrics import spearman
 from nestvec.planner.budget import Budget
 from nestvec.planner.candidates import QUICK, Candidate, space
 from nestvec.planner.choosing import Rules, choose
-from nestvec.planner.planning import Dials, Task, plan
+from nestvec.planner.offering import Dials
+from nestvec.planner.planning import Task, plan
 from nestvec.planner.result import Plan
 from nestvec.planner.screening import Costs
 from nestvec.planner.targets import Agreement, Target

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from nestvec.apps.cli.console import Output
-from nestvec.apps.cli.planning import apply_to
-from nestvec.apps.explore.front import axes, drawing, floor_of
+from nestvec.apps.cli.planning import apply_to, vectors_asked
+from nestvec.apps.explore.front import axes, caption, drawing, floor_of, ticks
 from nestvec.apps.explore.page import Table, page, paragraph
 from nestvec.apps.explore.picture import save
 from nestvec.apps.explore.planned import body, everything, finalists, whole_page
@@ -90,6 +90,8 @@ def test_a_budget_with_room_for_nothing_is_a_no(nestvec, indexed):
         (("--budget", "keep 98"), 3, "at most 1"),
         (("--keep", "2"), 2, "keep"),
         (("--codecs", "zip@1"), 3, "must be among"),
+        (("--vectors", "many"), 3, "numbers, shares such as 25%, or all"),
+        (("--vectors", "4", "--codecs", "sign@1"), 3, "must keep several vectors"),
         (("--depths", "9"), 3, "must be among"),
         (("--depths", "deep"), 3, "auto, none, or numbers"),
         (("--judgements", "nowhere"), 3, "must be readable"),
@@ -132,6 +134,24 @@ def test_a_plan_that_is_applied_is_what_was_promised(nestvec, indexed, codec):
     assert codes["memory_bytes"] == choice["ram_bytes"] - choice["encoder_bytes"]
     assert info["vector_bytes"] + codes["bytes"] == pytest.approx(choice["disk_bytes"], abs=1500)  # heads of files
     assert info["graph"] is None
+
+
+def test_several_vectors_from_the_command_line_and_applied(nestvec, indexed):
+    """What is measured is what the collection does afterwards; a second time there is nothing to do."""
+    options = ("--judgements", "judged.jsonl", "--keep", "0.2", "--vectors", "4", "--codecs", "int8_rows@1")
+    done = nestvec("plan", indexed, *options, "--depths", "none", "--json", "--apply", "--yes")
+    data = json.loads(done.stdout)
+    choice = data["choice"]
+    assert choice["vectors"] == 4
+    assert data["facts"]["vectors"] == [4]
+    with Collection.open(indexed) as collection:
+        info, settings = collection.info(), collection.settings
+    assert (info["size"], settings.several.codec) == (choice["size"], choice["codec"])
+    assert settings.candidates == 120  # all of them, as there are few
+    assert info["vector_bytes"] + 8 * 121 == choice["disk_bytes"]
+    again = nestvec("plan", indexed, *options, "--depths", "none", "--apply", "--yes")
+    assert f"c is at {choice['size']} int8_rows@1 m=all already" in again.stderr
+    assert vectors_asked(indexed, "auto") == (1, 4)
 
 
 def test_what_was_applied_is_told(nestvec, indexed):
@@ -240,6 +260,21 @@ def test_pages_close_their_tags_and_load_nothing(chosen):
     assert body(chosen) in whole
 
 
+def test_several_vectors_are_squares(chosen):
+    many = replace(chosen.rows[3], candidate=replace(chosen.rows[3].candidate, vectors=4), low=None, share=1.0)
+    rows = (*chosen.rows[:3], many, *chosen.rows[4:])
+    told = replace(chosen, rows=rows, facts={**chosen.facts, "vectors": [1, 4]})
+    assert drawing(told).count("<rect") == 2
+    assert "Squares: several vectors a record" in caption(told)
+    assert "Squares" not in caption(chosen)
+    check(whole_page(told, title="t"))
+    page_ = report(Contents("c", {"records": 3, "version": 2, "bytes": 1, "vector_bytes": 1, "fingerprint": "f",
+                                  "passage_tokens": 0, "space": {}}, 3, plan=told))  # fmt: skip
+    assert "4 vectors a record" in page_
+    other = replace(told, rows=(replace(rows[0], fits=False), *rows[1:]), facts={**told.facts, "vectors": [4]})
+    assert "not asked for" in whole_page(other, title="t")
+
+
 def test_every_setting_is_a_point_and_a_row(chosen):
     drawn = drawing(chosen)
     shown = sum(row.share >= floor_of(chosen) for row in chosen.rows)
@@ -252,6 +287,14 @@ def test_every_setting_is_a_point_and_a_row(chosen):
     memory, times = axes(chosen)
     assert memory.of(chosen.full) == chosen.full.ram
     assert times.of(chosen.full) == chosen.full.p95
+
+
+@pytest.mark.parametrize(("low", "high"), [(3e4, 2e6), (0.0205, 0.0315), (0.017, 0.09), (9e5, 1.2e6), (0.02, 2.5)])
+def test_ticks_are_few_and_lie_within(low, high):
+    found = ticks(low, high)
+    assert 2 <= len(found) <= 6
+    assert found == sorted(found)
+    assert low <= found[0] < found[-1] <= high
 
 
 def test_a_picture(chosen, tmp_path):

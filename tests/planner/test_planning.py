@@ -121,7 +121,7 @@ def test_figures_for_people():
     assert [amount(x) for x in (12, 1234, 56_700_000, 2.5e12)] == ["12 bytes", "1.2 kB", "56.7 MB", "2.5 TB"]
     assert percent(0.97999) == "97.9 %"
     assert percent(0.98) == "98.0 %"
-    assert [milliseconds(x) for x in (0.00012, 0.0341)] == ["0.12 ms", "34 ms"]
+    assert [milliseconds(x) for x in (1e-6, 0.00012, 0.0341, 1.25)] == ["0.001 ms", "0.12 ms", "34 ms", "1.2 s"]
 
 
 # ------------------------------------------------------------------ from a collection
@@ -248,5 +248,5 @@ def test_a_collection_that_cannot_be_planned(collection, tmp_path):
 
 
 def test_single_queries_are_timed():
-    assert len(query_seconds(Letters(), ["one", "two"])) == 2
-    assert (query_seconds(Letters(), ["one", "two"]) > 0).all()
+    assert len(query_seconds(Letters().encode_query, ["one", "two"])) == 2
+    assert (query_seconds(Letters().encode_query, ["one", "two"]) > 0).all()

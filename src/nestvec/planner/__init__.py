@@ -3,9 +3,11 @@
 from nestvec.planner.budget import Budget
 from nestvec.planner.candidates import Candidate, codings
 from nestvec.planner.choosing import Rules
-from nestvec.planner.planning import Dials, Task, plan
+from nestvec.planner.offering import Dials
+from nestvec.planner.planning import Task, plan
 from nestvec.planner.result import Plan, Row
 from nestvec.planner.targets import Agreement, Judged, Target
+from nestvec.planner.tokens import TokenView
 from nestvec.planner.views import View
 from nestvec.search.coding import Coding
 
@@ -21,6 +23,7 @@ __all__ = [
     "Rules",
     "Target",
     "Task",
+    "TokenView",
     "View",
     "codings",
     "plan",

@@ -82,14 +82,34 @@ class Choice:
     within: tuple[int, float, float] | None = None
 
 
+def require_enough(queries: int) -> None:
+    """Return if there are as many queries as it takes.
+
+    Raises:
+        InputError: fewer than :data:`LEAST_QUERIES`.
+    """
+    if queries < LEAST_QUERIES:
+        raise InputError(
+            f"a plan must be measured on at least {LEAST_QUERIES} queries, got {queries}. Add judged queries, or a "
+            "file of real ones with --queries."
+        )
+
+
 def affordable(costs: Costs, budget: Budget) -> Bool[np.ndarray, " c"]:
-    """Which candidates a budget has room for."""
-    fits = np.ones(len(costs.ram), bool)
+    """Which candidates are offered and a budget has room for."""
+    fits = np.ones(len(costs.ram), bool) if costs.offered is None else costs.offered.copy()
     for name in ("ram", "disk", "p50", "p95"):
         most = getattr(budget, name)
         if most is not None:
             fits &= getattr(costs, name) <= most
     return fits
+
+
+def halves(queries: int, rules: Rules) -> tuple[Int64[np.ndarray, " a"], Int64[np.ndarray, " b"]]:
+    """Positions of the queries to look with, and of those that judge."""
+    order = np.random.default_rng(rules.seed).permutation(queries)
+    cut = max(round(queries * rules.look), _LOOK)
+    return order[:cut], order[cut:]
 
 
 def choose(
@@ -102,7 +122,7 @@ def choose(
 
     Args:
         measure: scores candidates.
-        costs: of all candidates.
+        costs: of all candidates; those not offered are not chosen.
         queries: how many there are.
         budget: candidates over it are not chosen. Its ``keep`` is not read.
         rules: the share asked for, the confidence, and the split.
@@ -111,11 +131,7 @@ def choose(
     Raises:
         InputError: fewer than :data:`LEAST_QUERIES` queries.
     """
-    if queries < LEAST_QUERIES:
-        raise InputError(
-            f"a plan must be measured on at least {LEAST_QUERIES} queries, got {queries}. Add judged queries, or a "
-            "file of real ones with --queries."
-        )
+    require_enough(queries)
     fits = affordable(costs, budget)
     found = _judge(measure, costs, queries, allowed=fits, rules=rules, refine=refine)
     fits = affordable(found.costs, budget)
@@ -143,11 +159,10 @@ def _judge(
     refine: Refine | None,
 ) -> Choice:
     """Finalists by some of the queries, and what the others say of them; nothing is decided yet."""
-    order = np.random.default_rng(rules.seed).permutation(queries)
-    cut = max(round(queries * rules.look), _LOOK)
-    screened = screen(measure, costs, order[:cut], keep=rules.keep, allowed=allowed, finalists=rules.finalists)
+    look, rest = halves(queries, rules)
+    screened = screen(measure, costs, look, keep=rules.keep, allowed=allowed, finalists=rules.finalists)
     judged = np.concatenate([[0], screened.finalists]).astype(np.int64)
-    scores = np.stack([measure(int(i), order[cut:], judging=True) for i in judged])
+    scores = np.stack([measure(int(i), rest, judging=True) for i in judged])
     kept = simultaneous(scores, scores[0], confidence=rules.confidence, fresh=queries, seed=rules.seed)
     kept.low[0] = kept.share[0]  # the full size keeps itself, whatever the queries
     return Choice("chosen", 0, screened, judged, kept, refine(costs, judged) if refine else costs)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from nestvec.core.protocols import Encoder
 from nestvec.core.record import Record
+from nestvec.core.size import Size
 from nestvec.core.types import Array, Float32, Float64, Matrix
 from nestvec.planner.targets import average_overlap
+from nestvec.planner.tokens import TokenView
 from nestvec.planner.views import View
+from nestvec.search.forms import query_forms
+from nestvec.search.several import token_encoder
 
 _PROBE = 256  # documents of a first look
 _ASKED = 64  # queries of a first look
@@ -32,11 +36,13 @@ class Depth:
         depth: layers that run.
         fitted: whether a ladder has a rung there.
         nbytes: of the weights that run.
+        tokens: whether to look at its token vectors too, which takes another pass over all documents.
     """
 
     depth: int
     fitted: bool
     nbytes: int
+    tokens: bool = False
 
 
 def base_view(
@@ -57,7 +63,7 @@ def base_view(
         nbytes: of the encoder's weights.
     """
     size = getattr(encoder, "size", None)
-    seconds = np.zeros(0) if encoder is None else query_seconds(encoder, asked)
+    seconds = np.zeros(0) if encoder is None else query_seconds(encoder.encode_query, asked)
     turn = None if size is not None and size.dim is not None else rotation_of(encoder)
     return View(
         getattr(size, "depth", None), documents, queries,
@@ -99,18 +105,44 @@ def other_views(
             dropped[each.depth] = agreed
             continue
         say(f"encoding {len(records):,} documents at depth {each.depth}")
+        view = View(
+            each.depth,
+            at.encode(records).values,
+            at.encode_query(asked).values,
+            fitted=each.fitted,
+            rotation=rotation_of(encoder) if each.fitted else None,
+            encoder_bytes=each.nbytes,
+            encode_seconds=query_seconds(at.encode_query, asked),
+        )
         views.append(
-            View(
-                each.depth,
-                at.encode(records).values,
-                at.encode_query(asked).values,
-                fitted=each.fitted,
-                rotation=rotation_of(encoder) if each.fitted else None,
-                encoder_bytes=each.nbytes,
-                encode_seconds=query_seconds(at, asked),
-            )
+            with_tokens(view, encoder, Size(depth=each.depth), records, asked, say=say) if each.tokens else view
         )
     return views, dropped
+
+
+def with_tokens(
+    view: View, encoder: Encoder, size: Size, records: Sequence[Record], asked: Sequence[str], *, say: Say
+) -> View:
+    """The same view with a vector for every token.
+
+    Args:
+        view: of single vectors.
+        encoder: of those.
+        size: depth and dim of the view.
+        records: the documents, in the order of the view.
+        asked: the queries.
+        say: is told what is going on.
+
+    Raises:
+        InputError: the encoder gives no vectors of tokens.
+    """
+    tokens = token_encoder(encoder, size)
+    depth = "" if size.depth is None else f" at depth {size.depth}"
+    say(f"encoding every token of {len(records):,} documents{depth}")
+    seconds = view.encode_seconds
+    if len(seconds):  # a search needs a query in both forms
+        seconds = query_seconds(lambda some: query_forms(encoder, size, some), asked)
+    return replace(view, tokens=TokenView.of(tokens, records, asked, encode_seconds=seconds))
 
 
 def rotation_of(encoder: Any) -> Float32[np.ndarray, "r d"] | None:
@@ -120,14 +152,14 @@ def rotation_of(encoder: Any) -> Float32[np.ndarray, "r d"] | None:
     return found
 
 
-def query_seconds(encoder: Encoder, asked: Sequence[str]) -> Float64[np.ndarray, " s"]:
+def query_seconds(encode: Callable[[Sequence[str]], object], asked: Sequence[str]) -> Float64[np.ndarray, " s"]:
     """Wall seconds of encoding queries one by one."""
     for text in asked[:_WARM]:
-        encoder.encode_query([text])
+        encode([text])
     taken = []
     for text in asked[:_TIMED]:
         start = time.perf_counter()
-        encoder.encode_query([text])
+        encode([text])
         taken.append(time.perf_counter() - start)
     return np.array(taken)
 

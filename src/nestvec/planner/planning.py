@@ -12,39 +12,25 @@ import numpy as np
 from nestvec.core.errors import InputError
 from nestvec.core.types import JSON, Float64, Int64
 from nestvec.planner.budget import Budget
-from nestvec.planner.candidates import QUICK, Candidate, space
-from nestvec.planner.choosing import LEAST_QUERIES, Choice, Rules, affordable, choose
+from nestvec.planner.candidates import Candidate, Family
+from nestvec.planner.choosing import Choice, Rules, affordable, choose, require_enough
+from nestvec.planner.offering import Dials, Offer, offer
 from nestvec.planner.result import Plan, Row, surroundings
 from nestvec.planner.screening import Costs
-from nestvec.planner.speed import Family, Line, calibrate, predict, together
+from nestvec.planner.speed import Line, calibrate, predict, together
 from nestvec.planner.targets import Target
 from nestvec.planner.views import View
 from nestvec.planner.workbench import Workbench
-from nestvec.search.coding import Coding
 
 LEAST_ROWS = 100
 """Fewer rows say nothing: ten of them would be found by chance."""
 
 _GRAPH_FROM = 5_000  # rows below which a collection leaves its graph alone
 _TIMED = 50  # searches that a finalist is timed with
+_TIMED_ALL = 10  # where all vectors of all records are compared, which takes long and varies little
 _K = 10
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Dials:
-    """What is tried.
-
-    Args:
-        codings: the codecs, each with its bits.
-        ms: how many candidates are scored by their floats, for each codec.
-        graph: whether graphs are tried, where there are rows enough and their library is installed.
-    """
-
-    codings: tuple[Coding, ...] = QUICK
-    ms: tuple[int, ...] = (10, 20, 50, 100, 200)
-    graph: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,11 +55,7 @@ class Task:
         rows = len(self.views[0].documents)
         if rows < LEAST_ROWS:
             raise InputError(f"a plan must be measured on at least {LEAST_ROWS} records, got {rows}. Add some first.")
-        if len(self.target) < LEAST_QUERIES:
-            raise InputError(
-                f"a plan must be measured on at least {LEAST_QUERIES} queries, got {len(self.target)}. Add judged "
-                "queries, or a file of real ones."
-            )
+        require_enough(len(self.target))
         for view in self.views:
             if len(view.documents) != rows or len(view.queries) != len(self.target):
                 raise InputError(
@@ -108,11 +90,14 @@ def plan(
     start = time.monotonic()
     bench = Workbench(task.views)
     graph = dials.graph and bench.rows >= _GRAPH_FROM and importlib.util.find_spec("faiss") is not None
-    candidates = list(space(task.views, coded=dials.codings, ms=dials.ms, graph=graph))
+    if dials.many:
+        say("comparing every query with all vectors")
+    offered = offer(bench, task.target, dials, rules, total=task.total, graph=graph)
+    candidates = offered.candidates
     say(f"{len(candidates)} settings; timing searches on this machine")
     queries: Int64[np.ndarray, " q"] = np.arange(len(task.target))
     lines = calibrate(bench, candidates, k=_K, queries=queries)
-    costs = _costs(bench, candidates, lines, total=task.total)
+    costs = _costs(bench, offered, lines, total=task.total)
     say(f"measuring {task.target.name} on {len(task.target)} queries")
     found = choose(
         _Scores(bench, candidates, task.target), costs, len(task.target), budget=budget, rules=rules,
@@ -133,10 +118,11 @@ def plan(
         judging=found.kept.queries,
         facts={
             **task.facts,
+            **offered.facts,
             "records": task.total,
             "measured_on": bench.rows,
             "graphs_tried": graph,
-            "time_error": {_name(coding): round(line.error, 3) for coding, line in lines.items()},
+            "time_error": {_name(family): round(line.error, 3) for family, line in lines.items()},
             "seconds": round(time.monotonic() - start, 1),
             **surroundings(),
         },
@@ -158,12 +144,18 @@ class _Scores:
         return self.bench.scores(shown, queries, self.target)
 
 
-def _costs(bench: Workbench, candidates: Sequence[Candidate], lines: Mapping[Family, Line], *, total: int) -> Costs:
+def _costs(bench: Workbench, offered: Offer, lines: Mapping[Family, Line], *, total: int) -> Costs:
+    candidates = offered.candidates
     sizes = np.array([bench.bytes_of(candidate, total) for candidate in candidates], np.int64)
     times = np.array(
-        [predict(lines, c, n=total, encode=bench.view(c.depth).encode_seconds) for c in candidates], np.float64
+        [
+            predict(lines, c, n=total, encode=bench.encode_seconds(c), compared=bench.compared(c, total))
+            for c in candidates
+        ],
+        np.float64,
     )
-    return Costs(sizes[:, 0], sizes[:, 1], times[:, 0], times[:, 1], np.zeros(len(candidates), bool))
+    none = np.zeros(len(candidates), bool)
+    return Costs(sizes[:, 0], sizes[:, 1], times[:, 0], times[:, 1], none, offered.offered)
 
 
 def _timed(
@@ -178,10 +170,11 @@ def _timed(
         candidate = candidates[i]
         ram[i], disk[i] = bench.bytes_of(candidate, total)
         if total == bench.rows and not measured[i]:
-            asked = np.arange(len(bench.views[0].queries))[:_TIMED]
-            p50[i], p95[i] = together(bench.view(candidate.depth).encode_seconds, bench.seconds(candidate, asked, _K))
+            every = candidate.vectors is not None and not candidate.m
+            asked = np.arange(len(bench.views[0].queries))[: _TIMED_ALL if every else _TIMED]
+            p50[i], p95[i] = together(bench.encode_seconds(candidate), bench.seconds(candidate, asked, _K))
             measured[i] = True
-    return Costs(ram, disk, p50, p95, measured)
+    return Costs(ram, disk, p50, p95, measured, known.offered)
 
 
 def _rows(task: Task, candidates: Sequence[Candidate], found: Choice, budget: Budget) -> tuple[Row, ...]:
@@ -213,8 +206,10 @@ def _rows(task: Task, candidates: Sequence[Candidate], found: Choice, budget: Bu
     return tuple(rows)
 
 
-def _name(coding: Coding | None) -> str:
-    return "exact" if coding is None else f"{coding.codec} {coding.bits} bit"
+def _name(family: Family) -> str:
+    if isinstance(family, tuple):
+        return f"several vectors, {_name(family[1])}"
+    return "exact" if family is None else f"{family.codec} {family.bits} bit"
 
 
 def _silent(line: str) -> None:

@@ -119,6 +119,11 @@ class Plan:
         return self.rows[0]
 
     @property
+    def several(self) -> bool:
+        """Whether settings are there that keep several vectors a record."""
+        return any(row.candidate.vectors is not None for row in self.rows)
+
+    @property
     def finalists(self) -> tuple[Row, ...]:
         """What was judged, cheapest first."""
         return tuple(sorted((r for r in self.rows if r.low is not None), key=lambda r: (r.ram, r.disk, r.p95)))

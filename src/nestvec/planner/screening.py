@@ -39,6 +39,7 @@ class Costs:
         p50: ``[c]`` seconds of half of the queries.
         p95: ``[c]`` seconds of 19 in 20.
         measured: ``[c]`` whether the two times were taken, and not computed.
+        offered: ``[c]`` whether it may be chosen, if the budget has room; None where all may.
     """
 
     ram: Int64[np.ndarray, " c"]
@@ -46,6 +47,7 @@ class Costs:
     p50: Float64[np.ndarray, " c"]
     p95: Float64[np.ndarray, " c"]
     measured: Bool[np.ndarray, " c"]
+    offered: Bool[np.ndarray, " c"] | None = None
 
     def cheapest_first(self, some: Int64[np.ndarray, " s"]) -> Int64[np.ndarray, " s"]:
         """Positions in the order of memory, then disk, then time."""

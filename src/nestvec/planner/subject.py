@@ -11,12 +11,14 @@ from nestvec.core.errors import InputError
 from nestvec.core.protocols import Encoder
 from nestvec.core.record import Record
 from nestvec.core.size import Size
-from nestvec.core.types import JSON, Float32, Int64, Matrix
-from nestvec.planner.encoding import Depth, Say, base_view, other_views
+from nestvec.core.types import JSON, Int64
+from nestvec.planner.choosing import require_enough
+from nestvec.planner.encoding import Depth, Say, base_view, other_views, with_tokens
 from nestvec.planner.planning import LEAST_ROWS, Task
 from nestvec.planner.queries import from_records
 from nestvec.planner.questions import Questions
 from nestvec.planner.targets import Agreement, Judged, Target
+from nestvec.planner.views import View
 from nestvec.search.collection import Collection
 from nestvec.search.flat import Flat, Rows
 from nestvec.search.settings import as_searched
@@ -47,6 +49,7 @@ def task_of(
     encoder: Encoder | None,
     depths: Sequence[Depth] = (),
     nbytes: int = 0,
+    tokens: bool = False,
     sampling: Sampling | None = None,
     say: Say,
 ) -> Task:
@@ -58,11 +61,14 @@ def task_of(
         encoder: of the collection.
         depths: others to look at; none where vectors are brought along or the collection is smaller than its model.
         nbytes: of the encoder's weights.
+        tokens: whether to encode a vector for every token as well, so that several a record can be tried; agreement is
+            then with MaxSim over all of them.
         sampling: how much is measured.
         say: is told what is going on.
 
     Raises:
-        InputError: too few records, no encoder for the queries, or judgements of documents that are not there.
+        InputError: too few records, no encoder for the queries, none that gives vectors of tokens, or judgements of
+            documents that are not there.
     """
     sampling = sampling or Sampling()
     if encoder is None:
@@ -79,12 +85,16 @@ def task_of(
     known = _documents(everything)
     records = _sample(everything, questions, sampling)
     asked, own = _asked(records, questions, sampling)
+    judged, unknown = _judged(records, questions, known)
+    require_enough(len(asked))
     say(f"encoding {len(asked)} queries")
     documents = as_searched(collection.vectors([record.id for record in records]).values, collection.space)
     queries = as_searched(encoder.encode_query(asked).values, encoder.space)
     base = base_view(encoder, documents, queries, asked, nbytes=nbytes)
+    if tokens:
+        base = with_tokens(base, encoder, collection.settings.encoded, records, asked, say=say)
     others, dropped = other_views(encoder, depths, base, records, asked, say=say)
-    target, unknown = _target(records, questions, known, base.documents, base.queries, own)
+    target: Target = _agreement(base, own) if judged is None else judged
     size = Size.parse(collection.settings.size)
     facts: dict[str, JSON] = {
         "collection": {
@@ -135,18 +145,12 @@ def _asked(
     return texts, np.full(len(texts), -1, np.int64)
 
 
-def _target(
-    records: Sequence[Record],
-    questions: Questions | None,
-    known: Mapping[str, int],
-    documents: Matrix,
-    queries: Float32[np.ndarray, "q d"],
-    own: Int64[np.ndarray, " q"],
-) -> tuple[Target, int]:
-    """What answers are judged by, and how many judged documents are not there."""
+def _judged(
+    records: Sequence[Record], questions: Questions | None, known: Mapping[str, int]
+) -> tuple[Judged | None, int]:
+    """What answers are judged by, None without judgements, and how many judged documents are not there."""
     if questions is None or questions.gains is None:
-        flat = Flat((Rows(np.arange(len(documents)), documents),), documents.shape[1])
-        return Agreement.of(flat.search(queries, _K + 1).ids, own), 0
+        return None, 0
     judged = {name for gains in questions.gains for name, gain in gains.items() if gain > 0}
     unknown = sorted(judged - set(known))
     if len(unknown) > _UNKNOWN * len(judged):
@@ -157,3 +161,11 @@ def _target(
     number = {name: i for i, name in enumerate([*known, *unknown])}
     gains = tuple({number[name]: gain for name, gain in one.items() if name in number} for one in questions.gains)
     return Judged(gains, np.array([known[_document(record)] for record in records], np.int64), _K), len(unknown)
+
+
+def _agreement(base: View, own: Int64[np.ndarray, " q"]) -> Agreement:
+    """With what the full size finds: MaxSim over all tokens where they are there."""
+    if base.tokens is not None:
+        return Agreement.of(base.tokens.nearest(_K + 1), own)
+    flat = Flat((Rows(np.arange(len(base.documents)), base.documents),), base.dim)
+    return Agreement.of(flat.search(base.queries, _K + 1).ids, own)

@@ -32,7 +32,11 @@ def percent(share: float) -> str:
 
 
 def milliseconds(seconds: float) -> str:
-    """Two digits that mean something."""
+    """Two digits that mean something; whole seconds as such."""
+    if seconds >= 1:
+        return f"{seconds:.1f} s"
+    if seconds < 1e-4:
+        return f"{1e3 * seconds:.2g} ms"
     return f"{1e3 * seconds:.2f} ms" if seconds < 0.01 else f"{1e3 * seconds:.0f} ms"
 
 
@@ -44,18 +48,23 @@ def _verdict(plan: Plan) -> list[str]:
     if plan.verdict == "unproven":
         return [
             (
-                f"Keep the full size for now: no smaller setting is shown to keep {keep} of {plan.target} with {sure} "
-                f"confidence on {plan.judging} queries."
+                f"Keep the full size{_named(plan)} for now: no smaller setting is shown to keep {keep} of "
+                f"{plan.target} with {sure} confidence on {plan.judging} queries."
             )
         ]
     if plan.chosen == 0:
-        return [f"Keep the full size: nothing smaller keeps {keep} of {plan.target}."]
+        return [f"Keep the full size{_named(plan)}: nothing smaller keeps {keep} of {plan.target}."]
     said = (
         f"{row.label} keeps at least {percent(row.low or 0.0)} of {plan.target}, with {sure} confidence (measured: "
         f"{percent(row.share)}). Its index takes {amount(row.ram - row.encoder)} of memory instead of "
         f"{amount(plan.full.ram - plan.full.encoder)}{_encoders(plan)}."
     )
     return [said, *_raw(row)]
+
+
+def _named(plan: Plan) -> str:
+    """Which one it is, where there are two."""
+    return f" ({plan.full.label})" if plan.several else ""
 
 
 def _encoders(plan: Plan) -> str:
@@ -84,11 +93,12 @@ def _unaffordable(plan: Plan, keep: str) -> list[str]:
         )
         if (limit := getattr(plan.budget, dial)) is not None and getattr(row, dial) > limit
     ]  # fmt: skip
+    if not is_asked_for(plan, row):
+        over.insert(0, f"{_a_record(row.candidate.vectors or 1)} instead of {_tried(plan)}")
     said = [
         (
-            f"Nothing within the budget is shown to keep {keep} of {plan.target}. The nearest that does is "
-            f"{row.label}: "
-            f"{', '.join(over)}."
+            f"Nothing {'within the budget' if _limited(plan) else 'that was asked for'} is shown to keep {keep} of "
+            f"{plan.target}. The nearest that does is {row.label}: {', '.join(over)}."
         )
     ]
     least = min(row.encoder for row in plan.rows)
@@ -99,10 +109,35 @@ def _unaffordable(plan: Plan, keep: str) -> list[str]:
     if plan.within is not None:
         position, share, low = plan.within
         said.append(
-            f"Of what the budget has room for, {plan.rows[position].label} keeps most: {percent(share)} measured, at "
+            f"Of what {'the budget has room for' if _limited(plan) else 'was asked for'}, "
+            f"{plan.rows[position].label} keeps most: {percent(share)} measured, at "
             f"least {percent(max(low, 0.0))}."
         )
     return said
+
+
+def _limited(plan: Plan) -> bool:
+    """Whether the budget has a limit."""
+    return any(getattr(plan.budget, dial) is not None for dial in ("ram", "disk", "p50", "p95"))
+
+
+def is_asked_for(plan: Plan, row: Row) -> bool:
+    """Whether so many vectors a record were to be chosen from."""
+    vectors = plan.facts.get("vectors")
+    return not isinstance(vectors, list) or (row.candidate.vectors or 1) in vectors
+
+
+def _tried(plan: Plan) -> str:
+    """``1 or 8``."""
+    vectors = plan.facts.get("vectors")
+    *most, last = map(str, vectors if isinstance(vectors, list) else [1])
+    return f"{', '.join(most)} or {last}" if most else last
+
+
+def _a_record(vectors: int | str) -> str:
+    if vectors == "all":
+        return "a vector for every token"
+    return "one vector a record" if vectors == 1 else f"{vectors} vectors a record"
 
 
 def _more(plan: Plan) -> list[str]:
@@ -129,13 +164,39 @@ def _basis(plan: Plan) -> list[str]:
             f"{len(plan.finalists)} judged with {plan.judging} others; the bounds hold for all of these at once."
         )
     ]
+    said += _full_size(plan)
     total, measured = plan.facts.get("records"), plan.facts.get("measured_on")
     if isinstance(total, int) and isinstance(measured, int) and measured < total:
         said.append(
             f"Quality was measured on {measured:,} of {total:,} records, where every size finds answers more easily; "
             "bytes and times are computed for all of them."
         )
+    if plan.several and plan.proxy:
+        return [*said, _late_proxy(plan)]
     return said + (_tracked() if plan.proxy else [])
+
+
+def _full_size(plan: Plan) -> list[str]:
+    """Where there are two full sizes: which of them the others are compared with, and why."""
+    means = plan.facts.get("full_sizes")
+    if not isinstance(means, dict) or plan.proxy:
+        return []
+    return [
+        (
+            f"The full size here is {plan.full.label}, the better one on the {means['queries']} queries of the look: a "
+            f"vector for every token scored {means['all_vectors']:.3f} there, one vector a record "
+            f"{means['one_vector']:.3f}."
+        )
+    ]
+
+
+def _late_proxy(plan: Plan) -> str:
+    """What agreement means where the full size is MaxSim."""
+    return (
+        f"Nobody judged these queries, so agreement with {plan.full.label} stands in for quality. It says how near a "
+        "setting comes to comparing all tokens, not whether that answers better than one vector a record: only judged "
+        "queries can tell (--judgements)."
+    )
 
 
 def _tracked() -> list[str]:

@@ -402,8 +402,8 @@ class Collection:
         if settings.several is None:
             raise InputError(f"{self.path} keeps one vector a record, and several came for a query; resize it first.")
         if isinstance(queries, MultiVectors):
-            return self._finder.find_tokens(snapshot, settings.several, queries, k, where)
-        return self._finder.find_several(snapshot, settings.several, queries, k, where)
+            return self._finder.find_tokens(snapshot, settings.several, queries, k, where, m=settings.candidates)
+        return self._finder.find_several(snapshot, settings.several, queries, k, where, m=settings.candidates)
 
     def find(self, queries: Vectors | MultiVectors, k: int = 10, *, where: Where | None = None) -> Hits:
         """The ``k`` nearest rows to each vector, as row ids: what an evaluation or another program wants.
@@ -495,8 +495,9 @@ class Collection:
             size: such as ``L3-d128-b1`` or ``v8``; what it leaves out is turned fully up, but for ``v``: one vector.
             codec: as in :meth:`create`.
             recall: as in :meth:`create`; None to leave it.
-            candidates: rescored by the vectors for ten results, such as a plan found to be enough: codes are then made
-                however few rows there are, and ``recall`` is not asked for. 0 to measure how many it takes.
+            candidates: rescored by the vectors for ten results, or compared by their several vectors, such as a plan
+                found to be enough: codes are then made however few rows there are, and ``recall`` is not asked for.
+                0 to measure how many it takes.
             funnel: as in :meth:`create`; None to leave it, though fewer bits take its place. Vectors that are there
                 already are laid out for it by the next :meth:`compact`.
             graph: whether to have one; None to have one if there is one.
@@ -515,10 +516,11 @@ class Collection:
             self._store.writer  # noqa: B018  # says so now if it is open for reading
             wanted, rest, named = split(size, codec)
             turned, coding = choose(rest or "full", named)
-            wish = Turn(turned, coding.codec if coding else None, recall, candidates, funnel)
+            wish = Turn(turned, coding.codec if coding else None, recall, 0 if wanted else candidates, funnel)
             brought, encoder = encoder, other_encoder(self._source, old, turned, given=encoder)
             base = self.encoder if encoder is None and self._source and wanted is not None else encoder
-            new, counts = with_several(wish.settings(old, encoder), wanted, codec, base), Counts()
+            new = with_several(wish.settings(old, encoder), wanted, codec, base, candidates=candidates)
+            counts = Counts()
             if encoder is None and old.several == new.several:
                 recode(self._store, old, new)
             elif old.several is not None or new.several is not None:
@@ -538,7 +540,7 @@ class Collection:
     def _refresh(self) -> tuple[CodesReport | None, FunnelReport | None]:
         """Bring codes, or the funnel, up to the newest version."""
         has = self.settings
-        self._finder.proxy.refresh(has.several, target=has.recall)
+        self._finder.proxy.refresh(has.several, target=has.recall, m=has.candidates)
         codes = self._finder.refresh_codes(has.coding, target=has.recall, m=has.candidates)
         return codes, self._finder.refresh_funnel(wanted=has.funnel, target=has.recall)
 

@@ -116,7 +116,9 @@ def means(vectors: MultiVectors) -> Matrix:
     return unit(out) if vectors.space.metric == "cosine" else out
 
 
-def with_several(settings: Settings, wanted: Size | None, codec: str | None, encoder: Encoder | None) -> Settings:
+def with_several(
+    settings: Settings, wanted: Size | None, codec: str | None, encoder: Encoder | None, *, candidates: int = 0
+) -> Settings:
     """Settings of the same collection, its records keeping so many vectors.
 
     Args:
@@ -124,6 +126,7 @@ def with_several(settings: Settings, wanted: Size | None, codec: str | None, enc
         wanted: vectors and bits; None for one vector.
         codec: that keeps several; None for the one of so many bits.
         encoder: of the collection; None where vectors are brought along.
+        candidates: of several vectors, compared for ten results; 0 for as many as are measured to be enough.
 
     Raises:
         InputError: the encoder gives no vectors of tokens, or no codec keeps them so.
@@ -133,4 +136,4 @@ def with_several(settings: Settings, wanted: Size | None, codec: str | None, enc
     space = settings.space if encoder is None else token_encoder(encoder, settings.encoded).space
     several = choose_several(wanted, codec, space)
     size = replace(settings.encoded, vectors=several.vectors, bits=several.bits)
-    return replace(settings, size=str(size), several=several)
+    return replace(settings, size=str(size), several=several, candidates=candidates)

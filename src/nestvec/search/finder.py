@@ -20,7 +20,7 @@ from nestvec.search.codes import Codes, CodesReport, flat_over
 from nestvec.search.coding import Coding
 from nestvec.search.columns import means
 from nestvec.search.graph import STALE, Graph, Routed, tune
-from nestvec.search.late import EXACT, living, mean_serves, rank
+from nestvec.search.late import EXACT, living, looked_at, mean_serves, rank
 from nestvec.search.narrowing import FunnelReport, Narrowing
 from nestvec.search.proxy import Proxy
 from nestvec.search.settings import RECALL
@@ -81,15 +81,18 @@ class Finder:
         allow = None if where is None else self._select(snapshot, where)
         return self.view(snapshot).search(queries, k, allow=allow)
 
-    def find_several(self, snapshot: Snapshot, several: Several, queries: Both, k: int, where: Filter | None) -> Hits:
+    def find_several(
+        self, snapshot: Snapshot, several: Several, queries: Both, k: int, where: Filter | None, *, m: int = 0
+    ) -> Hits:
         """The ``k`` best rows by MaxSim over the vectors that they keep, among candidates by their single vectors.
 
-        Exact where so few rows may be found that all of them are compared.
+        Exact where so few rows may be found that all of them are compared. ``m`` candidates are looked at for ten
+        results; 0 for as many as were measured to be enough.
         """
         if k < 1:
             raise InputError(f"k must be at least 1, got {k}.")
         allow = None if where is None else self._select(snapshot, where)
-        m = max(self.proxy.candidates() * max(k, 10) // 10, k)
+        m = looked_at(m or self.proxy.candidates(), k)
         if queries.single is None or (len(snapshot) if allow is None else len(allow)) <= max(m, EXACT):
             candidates = [living(snapshot) if allow is None else allow] * len(queries.several)
         else:
@@ -98,7 +101,7 @@ class Finder:
         return rank(snapshot, several, queries.several, candidates, k)
 
     def find_tokens(
-        self, snapshot: Snapshot, several: Several, queries: MultiVectors, k: int, where: Filter | None
+        self, snapshot: Snapshot, several: Several, queries: MultiVectors, k: int, where: Filter | None, *, m: int = 0
     ) -> Hits:
         """As :meth:`find_several`, of queries that come without a single vector.
 
@@ -106,7 +109,7 @@ class Finder:
         they do not, as those of a model that projects its tokens, all rows are compared.
         """
         single = means(queries) if self._mean_serves(snapshot, several) else None
-        return self.find_several(snapshot, several, Both(single, queries), k, where)
+        return self.find_several(snapshot, several, Both(single, queries), k, where, m=m)
 
     def _mean_serves(self, snapshot: Snapshot, several: Several) -> bool:
         """Whether means of vectors lie where single vectors do; found out once for each pair of spaces."""

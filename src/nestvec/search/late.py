@@ -48,10 +48,21 @@ def rank(
         if not len(queries[i]):
             continue
         scores = maxsim_of(snapshot, several, queries[i], rows)
-        best = np.lexsort((rows, -scores))[:k]
-        best = best[np.isfinite(scores[best])]
+        best = first(rows, scores, k)
         found.ids[i, : len(best)], found.scores[i, : len(best)] = rows[best], scores[best]
     return found
+
+
+def first(rows: Int64[np.ndarray, " m"], scores: Float32[np.ndarray, " m"], k: int) -> Int64[np.ndarray, " b"]:
+    """Positions of the ``k`` best, best first, equal scores by the smaller row id; those of ``-inf`` are left out."""
+    best = np.lexsort((rows, -scores))[:k].astype(np.int64)
+    found: Int64[np.ndarray, " b"] = best[np.isfinite(scores[best])]
+    return found
+
+
+def looked_at(m: int, k: int) -> int:
+    """Candidates for ``k`` results where ``m`` are looked at for ten."""
+    return max(m * max(k, 10) // 10, k)
 
 
 def maxsim_of(

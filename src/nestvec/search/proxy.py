@@ -12,7 +12,9 @@ import math
 import threading
 import time
 import warnings
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -47,8 +49,9 @@ class ProxyReport:
         m: candidates for ten results that reach the target, 50 to 3,200.
         recall: share of the ten best by MaxSim that are among so many candidates.
         at_200: the same for 200 candidates.
-        target: recall that was asked for.
+        target: recall that was asked for; where ``fixed``, nothing came of it.
         seconds: how long measuring took.
+        fixed: whether ``m`` was given; else it is the least that reaches ``target``.
     """
 
     rows: int
@@ -58,6 +61,7 @@ class ProxyReport:
     at_200: float
     target: float
     seconds: float
+    fixed: bool = False
 
     def to_json(self) -> dict[str, JSON]:
         """For ``--json``."""
@@ -83,27 +87,31 @@ class Proxy:
     def info(self) -> dict[str, JSON] | None:
         """What was measured; None if nothing was."""
         told = self._store.derived_info(PROXY)
-        return None if told is None else {name: told[name] for name in ProxyReport.__dataclass_fields__}
+        if told is None:
+            return None
+        return {"fixed": False} | {name: told[name] for name in ProxyReport.__dataclass_fields__ if name in told}
 
-    def refresh(self, several: Several | None, *, target: float) -> ProxyReport | None:
+    def refresh(self, several: Several | None, *, target: float, m: int = 0) -> ProxyReport | None:
         """Measure where that is due: nothing was yet, or rows have doubled or halved since; None if it is not.
 
         Args:
             several: how vectors are kept; None where a record has one.
             target: recall asked of the ten best.
+            m: candidates that are looked at, whatever recall that gives; 0 for as many as ``target`` takes.
 
         Warns:
-            IndexWarning: single vectors find too few of the best here, the disk refuses, or vectors are damaged.
+            IndexWarning: single vectors find too few of the best here and ``m`` is 0, the disk refuses, or vectors are
+                damaged.
         """
         with self._making:
             try:
                 with self._store.read() as snapshot:
-                    report = self._measure(snapshot, several, target)
+                    report = self._measure(snapshot, several, target, m)
             except NestvecError as cause:
                 message = f"candidates could not be measured in {self._store.path}: {cause}"
                 warnings.warn(message, IndexWarning, stacklevel=3)
                 return None
-        if report is not None and report.recall < target:
+        if report is not None and not report.fixed and report.recall < target:
             warnings.warn(
                 f"single vectors are poor candidates in {self._store.path}: of the ten best by MaxSim, "
                 f"{report.recall:.3g} are among {report.m}, and {target:.3g} was asked for.",
@@ -112,13 +120,13 @@ class Proxy:
             )
         return report
 
-    def _measure(self, snapshot: Snapshot, several: Several | None, target: float) -> ProxyReport | None:
+    def _measure(self, snapshot: Snapshot, several: Several | None, target: float, m: int) -> ProxyReport | None:
         told, n = self._store.derived_info(PROXY), len(snapshot)
         if several is None or n <= EXACT:
             if told is not None:
                 self._store.drop_derived(PROXY)
             return None
-        if told is not None and told["target"] == target and told["rows"] < GROWN * n and n < GROWN * told["rows"]:
+        if told is not None and told["rows"] < GROWN * n and n < GROWN * told["rows"] and _asked(told) == (m, target):
             return None
         start = time.monotonic()
         sample, kept = _sample(snapshot, several)
@@ -128,12 +136,17 @@ class Proxy:
         single = snapshot.vectors(ARRAY, sample)
         proxy = ProxyRecall.measure(_exact(kept, asked), single[asked] @ single.T, k=_K, own=asked)
         scale = n / len(sample)
-        m = int(np.clip(math.ceil(proxy.needed(target) * scale), _FEWEST, _MOST))
+        fixed, m = m > 0, m or int(np.clip(math.ceil(proxy.needed(target) * scale), _FEWEST, _MOST))
         found, at_200 = proxy.at(math.ceil(m / scale)), proxy.at(math.ceil(200 / scale))
         seconds = round(time.monotonic() - start, 3)
-        report = ProxyReport(n, len(sample), m, round(found, 4), round(at_200, 4), target, seconds)
+        report = ProxyReport(n, len(sample), m, round(found, 4), round(at_200, 4), target, seconds, fixed)
         self._store.put_derived(PROXY, json.dumps(report.to_json()).encode(), report.to_json())
         return report
+
+
+def _asked(told: Mapping[str, Any]) -> tuple[int, float]:
+    """What was asked for when it was measured: so many candidates, or 0, and so much recall."""
+    return (int(told["m"]) if told.get("fixed") else 0), float(told["target"])
 
 
 def _sample(snapshot: Snapshot, several: Several) -> tuple[Int64[np.ndarray, " s"], MultiVectors]:

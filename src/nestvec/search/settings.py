@@ -53,7 +53,8 @@ class Settings:
         size: of its vectors, in text form; collections made before there were sizes are ``full``.
         codec: what keeps the vectors in memory, a name in the catalogue; None for float32.
         recall: asked of searches through the codec or the funnel: share of the ten nearest.
-        candidates: rescored a query for ten results, where that is settled; 0 for as many as ``recall`` takes.
+        candidates: rescored a query for ten results, by vectors or by several of them, where that is settled; 0 for
+            as many as ``recall`` takes.
         funnel: search leading dimensions first; they lie in bands of their own on the disk.
         several: how the several vectors of a record are kept beside the one; None where there is one only.
     """
@@ -75,9 +76,10 @@ class Settings:
             raise InputError(f"overlap must be less than half the budget of {self.budget}, got {self.overlap}.")
         if not 0 < self.recall <= 1:
             raise InputError(f"recall must be above 0 and at most 1, got {self.recall}.")
-        if self.candidates < 0 or (self.candidates and self.codec is None):
+        if self.candidates < 0 or (self.candidates and self.codec is None and self.several is None):
             raise InputError(
-                f"candidates must be at least 1, and of a codec, got {self.candidates} of {self.codec or 'float32'}."
+                f"candidates must be at least 1, and of a codec or several vectors, got {self.candidates} of "
+                f"{self.codec or 'float32'}."
             )
         if self.funnel and self.codec is not None:
             raise InputError(

@@ -85,17 +85,24 @@ class Several:
         Raises:
             SpaceMismatchError: they are of another space.
         """
-        self.space.require(made.space)
-        values, offsets = self._fewer(made)
-        codes = np.ascontiguousarray(self.coder.encode(values))
-        return Ragged(codes.view(np.uint8).reshape(len(codes), self.coder.bytes_per_vector), offsets)
+        return self.coded(self.fewer(made))
 
-    def _fewer(self, made: MultiVectors) -> tuple[Matrix, Int64[np.ndarray, " n1"]]:
-        """As many vectors as are kept, as long as the space says."""
+    def coded(self, kept: MultiVectors) -> Ragged:
+        """Codes of vectors that are as many as are kept."""
+        codes = np.ascontiguousarray(self.coder.encode(kept.values))
+        return Ragged(codes.view(np.uint8).reshape(len(codes), self.coder.bytes_per_vector), kept.offsets)
+
+    def fewer(self, made: MultiVectors) -> MultiVectors:
+        """As many vectors as are kept, as long as the space says: the part of :meth:`pack` that takes the time.
+
+        Raises:
+            SpaceMismatchError: they are of another space.
+        """
+        self.space.require(made.space)
         values, offsets = made.values, made.offsets
         if self._fewer_by:
             values, offsets = pool(values, offsets, **self._fewer_by)
-        return (unit(values) if self.space.metric == "cosine" else values), offsets
+        return MultiVectors(unit(values) if self.space.metric == "cosine" else values, offsets, self.space)
 
     def members(self, made: MultiVectors) -> Int64[np.ndarray, " t"]:
         """Which of the vectors that its record keeps each vector goes into: ``[t]``, counted from 0 in each record."""

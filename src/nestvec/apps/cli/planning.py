@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json as codec
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,10 +23,11 @@ from nestvec.core.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nestvec.planner import Plan, Task
+    from nestvec.planner import Dials, Plan, Task
     from nestvec.planner.encoding import Depth
     from nestvec.planner.questions import Questions
     from nestvec.planner.result import Row
+    from nestvec.search.collection import Collection
 
 JudgedBy = Annotated[
     Path | None,
@@ -36,6 +38,21 @@ AskedWith = Annotated[
     typer.Option("--queries", metavar="F", help="A query log, one a line; or the texts that --judgements names."),
 ]
 Depths = Annotated[str, typer.Option("--depths", metavar="K,K…", help="Other depths to try: auto, none, or numbers.")]
+Numbers = Annotated[
+    str,
+    typer.Option(
+        "--vectors", metavar="N,N…", help="Vectors a record to try, as in 1,8,25%,all; auto: as many as it has now."
+    ),
+]
+_SAMPLE, _SAMPLE_OF_TOKENS = 20_000, 5_000  # documents; tokens of so many take some 2 GB on the disk for a while
+Sample = Annotated[
+    int | None,
+    typer.Option(
+        "--sample",
+        min=100,
+        help=f"Records to measure on at most; {_SAMPLE:,}, or {_SAMPLE_OF_TOKENS:,} with --vectors.",
+    ),
+]
 
 
 def plan(
@@ -50,10 +67,11 @@ def plan(
     judgements: JudgedBy = None,
     queries: AskedWith = None,
     depths: Depths = "auto",
+    vectors: Numbers = "auto",
     codecs: Annotated[
         str, typer.Option("--codecs", metavar="ID,ID…", help="Only these, or all; by default those quick to fit.")
     ] = "",
-    sample: Annotated[int, typer.Option("--sample", min=100, help="Records to measure on at most.")] = 20_000,
+    sample: Sample = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of every draw.")] = 0,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FOLDER", help="Write plan.json, plan.html and plan.png there.")
@@ -71,22 +89,23 @@ def plan(
     """Find the cheapest size that keeps what is asked.
 
     Depths, dimensions, codecs, rescoring and graphs are tried on the collection itself, judged by your judgements or,
-    without any, by agreement with the full size. Exit code 1 if nothing can be promised within the budget.
+    without any, by agreement with the full size. Several vectors a record are tried where you ask for them, as they
+    take another pass of the model over all texts. Exit code 1 if nothing can be promised within the budget.
 
     Example: nestvec plan my.nest --budget "200MB, p95 10ms" --keep 0.98
     """
-    from nestvec.planner import Budget, Dials, Rules, codings
+    from nestvec.planner import Budget, Rules
     from nestvec.planner import plan as make
 
     told = Output(as_json=json, quiet=quiet)
     asked = Budget.parse(budget)
     rules = Rules(keep=asked.keep or keep, confidence=confidence, seed=seed)
-    dials = Dials(codings(names)) if (names := [n.strip() for n in codecs.split(",") if n.strip()]) else Dials()
+    dials = _dials(folder, vectors, codecs)
     if out is not None and out.exists() and not out.is_dir():
         raise InputError(f"--out must be a folder, got {str(out)!r}, which is a file.")
     task = measured_task(
-        told, folder, read_questions(judgements, queries), depths=depths, sample=sample, seed=seed,
-        load={"source": model, "precision": precision.value, "device": device},
+        told, folder, read_questions(judgements, queries), depths=depths, tokens=bool(dials.many), sample=sample,
+        seed=seed, load={"source": model, "precision": precision.value, "device": device},
     )  # fmt: skip
     found = make(task, asked, rules=rules, dials=dials, say=told.note)
     told.json(found.to_json())
@@ -101,6 +120,32 @@ def plan(
         apply_to(told, folder, found, yes=yes, model=model)
     elif told.talks and found.chosen:
         told.line("To bring the collection to it, say the same with --apply.")
+
+
+def _dials(folder: Path, vectors: str, codecs: str) -> Dials:
+    """What is tried: numbers of vectors as asked, or as the collection has them; codecs by their names."""
+    from nestvec.planner import Dials, codings
+    from nestvec.planner.candidates import codings_of_many
+
+    asked = vectors_asked(folder, vectors)
+    dials = Dials(vectors=asked)
+    names = [name.strip() for name in codecs.split(",") if name.strip()]
+    if not names:
+        return dials
+    dials = replace(dials, codings=codings(names))
+    return replace(dials, codings_of_many=codings_of_many(names)) if dials.many else dials
+
+
+def vectors_asked(folder: Path, text: str) -> tuple[int | str, ...]:
+    """Numbers of vectors a record: those that were asked for, or one and as many as the collection has."""
+    from nestvec.planner.candidates import numbers_of_vectors
+    from nestvec.search.collection import Collection
+
+    if text != "auto":
+        return numbers_of_vectors(text)
+    with Collection.open(folder) as there:
+        several = there.settings.several
+    return (1,) if several is None else (1, several.vectors)
 
 
 def read_questions(judgements: Path | None, queries: Path | None) -> Questions | None:
@@ -118,7 +163,8 @@ def measured_task(
     questions: Questions | None,
     *,
     depths: str,
-    sample: int,
+    tokens: bool,
+    sample: int | None,
     seed: int,
     load: dict[str, Any],
 ) -> Task:
@@ -127,24 +173,25 @@ def measured_task(
     from nestvec.search.collection import Collection
 
     with Collection.open(folder) as there:
-        source, size = load["source"] or str(there.settings.source), there.settings.size
+        source, size = load["source"] or str(there.settings.source), str(there.settings.encoded)
     encoder: Any = None
     if source:
         from nestvec.encoders import load as open_encoder
 
         with waiting(out, "loading the model"):
             encoder = open_encoder(**{**load, "source": source}, size=size)
-    others, nbytes = _depths(encoder, depths, full=size == "full")
+    others, nbytes = _depths(encoder, depths, full=size == "full", tokens=tokens)
+    sample = sample or (_SAMPLE_OF_TOKENS if tokens else _SAMPLE)
     with Collection.open(folder, encoder=encoder) as collection, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # long texts were cut when they were indexed, and it was said then
         return task_of(
-            collection, questions, encoder=encoder, depths=others, nbytes=nbytes, say=out.note,
+            collection, questions, encoder=encoder, depths=others, nbytes=nbytes, tokens=tokens, say=out.note,
             sampling=Sampling(documents=sample, seed=seed),
         )  # fmt: skip
 
 
-def _depths(encoder: Any, asked: str, *, full: bool) -> tuple[list[Depth], int]:
-    """Depths to look at, deepest first, and bytes of the encoder itself."""
+def _depths(encoder: Any, asked: str, *, full: bool, tokens: bool) -> tuple[list[Depth], int]:
+    """Depths to look at, deepest first, and bytes of the encoder itself; tokens at those that were named."""
     from nestvec.planner.encoding import Depth
 
     wanted = None if asked == "auto" else [] if asked == "none" else _numbers(asked)
@@ -161,7 +208,12 @@ def _depths(encoder: Any, asked: str, *, full: bool) -> tuple[list[Depth], int]:
             raise InputError(f"--depths must be none for a collection that is not at full size, got {asked!r}.")
         return [], mine
     found = {
-        row.size.depth: Depth(row.size.depth, row.made != "model", row.model_bytes)
+        row.size.depth: Depth(
+            row.size.depth,
+            row.made != "model",
+            row.model_bytes,
+            tokens=tokens and wanted is not None and row.size.depth > 0,
+        )
         for row in rows
         if row.size.depth is not None
     }
@@ -194,7 +246,7 @@ def show(out: Output, found: Plan) -> None:
 
 def table(rows: Sequence[Row], found: Plan) -> list[str]:
     """What was judged, cheapest first; the plan is pointed at."""
-    from nestvec.planner.words import amount, milliseconds, percent
+    from nestvec.planner.words import amount, is_asked_for, milliseconds, percent
 
     names = [f"{row.label}{' (raw)' if row.candidate.made == 'raw slice' else ''}" for row in rows]
     width, several = max(map(len, names)), len({row.encoder for row in rows}) > 1
@@ -206,7 +258,7 @@ def table(rows: Sequence[Row], found: Plan) -> list[str]:
         sizes = f"{amount(row.ram - row.encoder):>8}" + (f"  {amount(row.encoder):>8}" if several else "")
         lines.append(
             f"{mark} {name:{width}}  {sizes}  {milliseconds(row.p95):>8}  {percent(row.share):>7}  {low:>8}"
-            + ("" if row.fits else "  over budget")
+            + ("" if row.fits else "  over budget" if is_asked_for(found, row) else "  not asked for")
         )
     return lines
 
@@ -237,14 +289,14 @@ def apply_to(out: Output, folder: Path, found: Plan, *, yes: bool, model: str | 
     row = found.choice
     setting = row.candidate
     with Collection.open(folder) as there:
-        if _is(there.info(), row):
+        if _is(there, row):
             out.note(f"{folder} is at {row.label} already")
             return
     confirm(f"Bring {folder} to {row.label}?", yes=yes)
     with Collection.open(folder, write=True, encoder=model) as collection, waiting(out, "rewriting the collection"):
         collection.resize(
-            row.size, codec=setting.coding.codec if setting.coding else None, candidates=setting.m, funnel=False,
-            graph=setting.index == "graph",
+            row.size, codec=setting.coding.codec if setting.coding else None, candidates=_candidates(collection, row),
+            funnel=False, graph=setting.index == "graph",
         )  # fmt: skip
         info = collection.info()
     out.note(f"{folder} is at {row.label} now")
@@ -252,9 +304,20 @@ def apply_to(out: Output, folder: Path, found: Plan, *, yes: bool, model: str | 
         out.note(f"{name}: {told}")
 
 
-def _is(info: dict[str, Any], row: Row) -> bool:
+def _candidates(collection: Collection, row: Row) -> int:
+    """How many the collection is to look at: all there are, where the several vectors of all are compared."""
+    setting = row.candidate
+    return setting.m or (len(collection) if setting.vectors is not None else 0)
+
+
+def _is(collection: Collection, row: Row) -> bool:
     """Whether a collection searches by that setting already."""
-    setting, codes = row.candidate, info["codes"]
-    has = (info["size"], info["codec"], codes["m"] if codes else 0, info["graph"] is not None, info["bands"])
-    name = setting.coding.codec if setting.coding else None
-    return has == (str(row.size), name, setting.m, setting.index == "graph", None)
+    setting, info, there = row.candidate, collection.info(), collection.settings
+    codec = None if setting.coding is None else setting.coding.codec
+    graph = info["graph"] is not None
+    if there.several is not None:
+        has: tuple[object, ...] = (there.size, there.several.codec, there.candidates, graph)
+        return has == (str(row.size), codec, _candidates(collection, row), False)
+    codes: Any = info["codes"]
+    has = (info["size"], info["codec"], codes["m"] if codes else 0, graph, info["bands"])
+    return has == (str(row.size), codec, setting.m, setting.index == "graph", None)

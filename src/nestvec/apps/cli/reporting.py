@@ -12,7 +12,16 @@ import typer
 
 from nestvec.apps.cli.config import Precision, Quiet, option
 from nestvec.apps.cli.console import AsJSON, Output
-from nestvec.apps.cli.planning import AskedWith, Depths, JudgedBy, measured_task, read_questions
+from nestvec.apps.cli.planning import (
+    AskedWith,
+    Depths,
+    JudgedBy,
+    Numbers,
+    Sample,
+    measured_task,
+    read_questions,
+    vectors_asked,
+)
 from nestvec.apps.cli.progress import waiting
 from nestvec.apps.cli.searching import Folder
 from nestvec.core.errors import InputError
@@ -32,7 +41,8 @@ def report(
     keep: Annotated[float, typer.Option("--keep", min=0.01, max=1.0, help="Of the plan.")] = 0.98,
     plan: Annotated[bool, typer.Option("--plan/--no-plan", help="Try the sizes; takes the most time.")] = True,
     depths: Depths = "none",
-    sample: Annotated[int, typer.Option("--sample", min=100, help="Records to plan with at most.")] = 20_000,
+    vectors: Numbers = "auto",
+    sample: Sample = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of every draw.")] = 0,
     model: Annotated[
         str | None, typer.Option("--model", "-m", metavar="NAME", help="Where its encoder is now, if that moved.")
@@ -57,8 +67,11 @@ def report(
     made: Plan | None = None
     absent = {"plan": "It was not asked for."}
     if plan:
-        loaded = {"source": model, "precision": precision.value, "device": device}
-        made, absent["plan"] = _plan(out, folder, asked, (budget, keep, depths, sample, seed), loaded)
+        made, absent["plan"] = _plan(
+            out, folder, asked, (budget, keep), depths=depths, sample=sample, seed=seed,
+            vectors=vectors_asked(folder, vectors),
+            load={"source": model, "precision": precision.value, "device": device},
+        )  # fmt: skip
     contents = _contents(out, folder, asked, made, absent, model)
     to.parent.mkdir(parents=True, exist_ok=True)
     to.write_text(written(contents), encoding="utf-8")
@@ -71,18 +84,21 @@ def _plan(
     out: Output,
     folder: Path,
     asked: Questions | None,
-    how: tuple[str, float, str, int, int],
-    load: dict[str, Any],
+    wanted: tuple[str, float],
+    *,
+    vectors: tuple[int | str, ...],
+    seed: int,
+    **how: Any,
 ) -> tuple[Plan | None, str]:
     """The plan, or why there is none: a report of a small collection is still worth something."""
-    from nestvec.planner import Budget, Rules
+    from nestvec.planner import Budget, Dials, Rules
     from nestvec.planner import plan as find
 
-    budget, keep, depths, sample, seed = how
-    limits = Budget.parse(budget)
+    limits, dials = Budget.parse(wanted[0]), Dials(vectors=vectors)
+    rules = Rules(keep=limits.keep or wanted[1], seed=seed)
     try:
-        task = measured_task(out, folder, asked, depths=depths, sample=sample, seed=seed, load=load)
-        return find(task, limits, rules=Rules(keep=limits.keep or keep, seed=seed), say=out.note), ""
+        task = measured_task(out, folder, asked, tokens=bool(dials.many), seed=seed, **how)
+        return find(task, limits, rules=rules, dials=dials, say=out.note), ""
     except InputError as cause:
         return None, f"There is none: {cause}"
 

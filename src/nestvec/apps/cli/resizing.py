@@ -32,7 +32,10 @@ def resize(
         typer.Option("--recall", min=0.5, max=1.0, help="Share of the 10 nearest to find through codes; .99 at first."),
     ] = None,
     candidates: Annotated[
-        int, typer.Option("--candidates", min=0, help="To rescore for 10 results, in place of --recall; 0 to measure.")
+        int,
+        typer.Option(
+            "--candidates", min=0, help="To rescore or compare for 10 results, in place of --recall; 0 to measure."
+        ),
     ] = 0,
     funnel: Annotated[
         bool | None, typer.Option("--funnel/--no-funnel", help="Search leading dimensions first; as it is if left out.")
@@ -112,7 +115,11 @@ def _kept(info: dict[str, JSON]) -> str:
     told = f"{many} a record, {kept:,} of {info['dim']} numbers; {info['codec']}, {bits}, {size_}"
     if not isinstance(found, dict):
         return f"{told}; all are compared while there are few records"
-    measured = f"recall {found['recall']:.3g} measured, {found['target']:.3g} asked"
+    if found["fixed"] and found["m"] >= found["rows"]:
+        return f"{told}; all are compared"
+    measured = f"recall {found['recall']:.3g} measured"
+    if not found["fixed"]:
+        measured += f", {found['target']:.3g} asked"
     return f"{told}; best {found['m']} by their single vector compared, {measured}"
 
 

@@ -31,6 +31,10 @@ class Axis:
     shown: Callable[[float], str]
     limit: float | None
 
+    def label(self, value: float) -> str:
+        """Of a tick: ``2 ms`` and not ``2.00 ms``."""
+        return self.shown(value).replace(".00 ", " ").replace(".0 ", " ")
+
 
 def axes(plan: Plan) -> tuple[Axis, Axis]:
     """Memory and time; the encoder is left out of the memory where it is the same for all."""
@@ -55,6 +59,7 @@ def caption(plan: Plan) -> str:
     """What the picture shows."""
     hidden = sum(row.share < floor_of(plan) for row in plan.rows)
     more = f" {hidden} settings that keep less than {percent(floor_of(plan))} are not shown." if hidden else ""
+    more = (" Squares: several vectors a record." if plan.several else "") + more
     return (
         f"Each point is a setting: what it keeps of the full size's {plan.target}, over what it costs. Filled: judged; "
         "the line reaches down to its lower bound. Rings and grey: seen with a few queries only; the line of a ring is "
@@ -71,6 +76,7 @@ def drawing(plan: Plan) -> str:
         ".a{stroke:var(--line,#d9dee4)}.l{stroke:var(--soft,#5b6672);stroke-dasharray:4 4;opacity:.8}"
         ".e{fill:var(--back,#fff);stroke:var(--front,#2b6cb0)}.o{stroke:var(--front,#2b6cb0);opacity:.3}"
         ".g{fill:var(--point,#b4bcc6);opacity:.6}.f{fill:var(--front,#2b6cb0)}.w{stroke:var(--front,#2b6cb0);opacity:.55}"
+        "text.c{paint-order:stroke;stroke:var(--back,#fff);stroke-width:4px}"
         ".c{fill:var(--chosen,#c2410c)}.v{stroke:var(--chosen,#c2410c);stroke-width:2}</style>"
     )
     return (
@@ -94,13 +100,9 @@ def _panel(plan: Plan, axis: Axis, *, shift: float) -> str:
 
     parts = [_line(_LEFT, y(s), _WIDTH - _RIGHT, y(s), "a") + _text(_LEFT - 8, y(s) + 4, f"{100 * s:.0f} %", "end")
              for s in _steps(bottom, top)]  # fmt: skip
-    for value in _ticks(10**low, 10**high):
+    for value in ticks(10**low, 10**high):
         parts += [_line(x(value), _HEIGHT - _BOTTOM, x(value), _HEIGHT - _BOTTOM + 4, "a")]
-        parts += [
-            _text(
-                x(value), _HEIGHT - _BOTTOM + 18, axis.shown(value).replace(".0 ", " ").replace(".00 ", " "), "middle"
-            )
-        ]
+        parts += [_text(x(value), _HEIGHT - _BOTTOM + 18, axis.label(value), "middle")]
     parts += [_line(_LEFT, y(plan.rules.keep), _WIDTH - _RIGHT, y(plan.rules.keep), "l")]
     if axis.limit:
         parts.append(_line(x(axis.limit), _TOP, x(axis.limit), _HEIGHT - _BOTTOM, "l"))
@@ -129,14 +131,18 @@ def _points(plan: Plan, shown: Sequence[Row], x: Callable[[Row], float], y: Call
         parts.append(_line(x(row), y(row.share), x(row), y(row.low), "v"))
     parts.append(_dot(x(row), y(row.share), 5.5, "c", row, plan))
     right = x(row) > _WIDTH * 0.6
-    parts.append(_text(x(row) + (-9 if right else 9), y(row.share) - 9, row.label, "end" if right else "start", "t c"))
-    return parts
+    named = _text(x(row) + (-9 if right else 9), y(row.share) - 9, row.label, "end" if right else "start", "t c")
+    return [named, *parts]  # the name hides nothing
 
 
 def _dot(x: float, y: float, radius: float, kind: str, row: Row, plan: Plan) -> str:
     said = f"{row.label}: {amount(row.ram)}, {milliseconds(row.p95)}, keeps {percent(row.share)}"
     said += f", at least {percent(row.low)}" if row.low is not None else f" ({row.queries} queries)"
     said += f" of {plan.target}"
+    if row.candidate.vectors is not None:
+        half = 0.9 * radius  # a square of about the same area
+        place = f'x="{x - half:.1f}" y="{y - half:.1f}" width="{2 * half:.2f}" height="{2 * half:.2f}"'
+        return f'<rect class="{kind}" {place}><title>{escape(said)}</title></rect>'
     return f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="{radius}"><title>{escape(said)}</title></circle>'
 
 
@@ -155,11 +161,17 @@ def _steps(bottom: float, top: float) -> list[float]:
     return [step * i for i in range(first, math.floor(top / step + 1e-9) + 1)]
 
 
-def _ticks(low: float, high: float) -> list[float]:
-    """Round values, at most about six."""
+def ticks(low: float, high: float) -> list[float]:
+    """Round values, at most about six, two at least; in equal steps where no powers of ten lie between."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for parts in (tuple(range(1, 10)), (1, 2, 3, 5), (1, 2, 5), (1, 3), (1,)):
         found = [part * 10.0**decade for decade in decades for part in parts if low <= part * 10.0**decade <= high]
         if len(found) <= 6:
             break
-    return found if len(found) > 1 else [low * 1.02, high / 1.02]
+    if len(found) > 1:
+        return found
+    for step in (part * 10.0**decade for decade in reversed(decades) for part in (0.5, 0.2, 0.1)):
+        found = [step * i for i in range(math.ceil(low / step), math.floor(high / step) + 1)]
+        if len(found) > 2:
+            return found
+    return [low * 1.02, high / 1.02]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from nestvec.apps.explore.front import axes, floor_of
+from nestvec.apps.explore.front import axes, floor_of, ticks
 from nestvec.core.errors import MissingExtraError
 from nestvec.planner.result import Plan, Row
 
@@ -21,6 +21,7 @@ def save(plan: Plan, path: Path) -> None:
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
+        from matplotlib.patheffects import withStroke
     except ImportError as cause:
         raise MissingExtraError("A picture of a plan as PNG", "plot") from cause
     drawn = Figure(figsize=(11, 4.6), layout="constrained")
@@ -32,17 +33,20 @@ def save(plan: Plan, path: Path) -> None:
         for row in shown:
             _point(place, row, axis.of(row), bottom, _GREY if row.low is None and id(row) not in front else _BLUE)
         _point(place, plan.choice, axis.of(plan.choice), bottom, _ORANGE)
-        right = axis.of(plan.choice) > max(axis.of(row) for row in plan.rows) / 3
+        least, most = (end(axis.of(row) for row in [*shown, plan.choice]) for end in (min, max))
+        right = axis.of(plan.choice) > (least * most) ** 0.5  # beyond the middle of a logarithmic scale
         place.annotate(
             plan.choice.label, (axis.of(plan.choice), plan.choice.share), (-8 if right else 8, 8), c=_ORANGE,
             textcoords="offset points", ha="right" if right else "left",
+            path_effects=[withStroke(linewidth=3, foreground="white")], zorder=1,  # below the points
         )  # fmt: skip
         place.axhline(plan.rules.keep, c="#5b6672", ls="--", lw=0.8)
         if axis.limit:
             place.axvline(axis.limit, c="#5b6672", ls="--", lw=0.8)
         place.set(xscale="log", xlabel=axis.title, ylim=(bottom, None))
-        place.xaxis.set_major_formatter(lambda value, _, shown=axis.shown: shown(value))
-        place.xaxis.set_minor_formatter(lambda *_: "")
+        marked = ticks(*place.get_xlim())
+        place.set_xticks(marked, [axis.label(value) for value in marked])
+        place.set_xticks([], minor=True)
         place.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
         place.grid(axis="y", c="#e5e9ed", lw=0.7)
         place.set_axisbelow(True)
@@ -54,8 +58,9 @@ def save(plan: Plan, path: Path) -> None:
 def _point(place: Any, row: Row, x: float, bottom: float, colour: str) -> None:
     """Filled with its bound if it was judged, a ring with its error on the front, a grey dot elsewhere."""
     judged, grey = row.low is not None, colour == _GREY
+    shape = "o" if row.candidate.vectors is None else "s"
     place.plot(
-        [x], [row.share], "o", ms=8 if colour == _ORANGE else 3 if grey else 5, c=colour, alpha=0.6 if grey else 1,
+        [x], [row.share], shape, ms=8 if colour == _ORANGE else 3 if grey else 5, c=colour, alpha=0.6 if grey else 1,
         mfc=colour if judged or grey else "white", mew=0 if judged or grey else 1,
     )  # fmt: skip
     if not grey:

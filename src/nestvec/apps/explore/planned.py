@@ -7,9 +7,9 @@ import json
 from nestvec.apps.explore import front
 from nestvec.apps.explore.page import Table, figure, folded, page, paragraph, preformatted
 from nestvec.planner.result import Plan, Row
-from nestvec.planner.words import amount, milliseconds, percent, sentences
+from nestvec.planner.words import amount, is_asked_for, milliseconds, percent, sentences
 
-_COLUMNS = ("setting", "vectors", "index", "encoder", "disk", "p50", "p95", "kept", "at least")
+_COLUMNS = ("setting", "made", "index", "encoder", "disk", "p50", "p95", "kept", "at least")
 
 
 def whole_page(plan: Plan, *, title: str) -> str:
@@ -61,9 +61,14 @@ def finalists(plan: Plan) -> Table:
 def everything(plan: Plan) -> Table:
     """Every setting, by memory."""
     rows = sorted(plan.rows, key=lambda row: (row.ram, -row.share))
-    cells = [[*_cells(row), f"{row.queries}", "" if row.fits else "over budget"] for row in rows]
+    cells = [[*_cells(row), f"{row.queries}", _why_not(plan, row)] for row in rows]
     marked = next(i for i, row in enumerate(rows) if row is plan.choice)
     return Table((*_COLUMNS, "queries", ""), cells, marked=marked, text=frozenset({1, 10}))
+
+
+def _why_not(plan: Plan, row: Row) -> str:
+    """Why a setting could not be chosen, whatever it keeps."""
+    return "" if row.fits else "over budget" if is_asked_for(plan, row) else "not asked for"
 
 
 def _cells(row: Row) -> list[str]:

@@ -9,10 +9,13 @@ from typing import Protocol, runtime_checkable
 from nestvec.apps.explore import planned
 from nestvec.apps.explore.page import Table, heading, page, paragraph, section
 from nestvec.apps.explore.quality import Answered, Quality
+from nestvec.core.size import Size
 from nestvec.core.types import JSON
 from nestvec.metrics import Interval
 from nestvec.planner.result import Plan, Row
 from nestvec.planner.words import amount, percent
+
+_EXACT = 32  # bits
 
 
 @runtime_checkable
@@ -131,9 +134,7 @@ def _interval(found: Interval) -> str:
 
 
 def _sizes(plan: Plan) -> str:
-    """For each depth, a table of dimensions by bits: what is kept, and the bytes of the index."""
-    bits = sorted({row.size.bits for row in plan.rows if row.size.bits}, reverse=True)
-    columns = ("dimensions", "exact", *(f"{b} bit" for b in bits))
+    """For each depth and number of vectors, a table of dimensions by bits: what is kept, and the bytes of the index."""
     parts = [
         paragraph(
             f"What each size kept of the full size's {plan.target}, and the memory of its index. Sizes that were not "
@@ -142,18 +143,31 @@ def _sizes(plan: Plan) -> str:
             "soft",
         )
     ]
-    depths = list(dict.fromkeys(row.candidate.depth for row in plan.rows))
-    for depth in depths:
-        here = [row for row in plan.rows if row.candidate.depth == depth and row.candidate.index == "flat"]
-        dims = sorted({row.candidate.dim for row in here}, reverse=True)
-        rows = [
-            [_named(dim, here), *(_cell([r for r in here if (r.candidate.dim, r.size.bits) == (dim, b)])
-                                  for b in (None, *bits))]
-            for dim in dims
-        ]  # fmt: skip
-        title = f"depth {depth}" if depth is not None else "all layers" if len(depths) > 1 else ""
-        parts.append(Table(columns, rows, title).html())
+    flat = [row for row in plan.rows if row.candidate.index == "flat"]
+    depths = {row.candidate.depth for row in flat}
+    tables = dict.fromkeys((row.candidate.depth, row.candidate.vectors) for row in flat)
+    for depth, vectors in sorted(tables, key=lambda each: Size(vectors=each[1] or 1)):
+        here = [row for row in flat if (row.candidate.depth, row.candidate.vectors) == (depth, vectors)]
+        layers = f"depth {depth}" if depth is not None else "all layers" if len(depths) > 1 else ""
+        parts.append(_by_bits(here, ", ".join(part for part in (layers, _many(vectors)) if part)).html())
     return "".join(parts)
+
+
+def _by_bits(here: Sequence[Row], title: str) -> Table:
+    bits = sorted({row.size.bits or _EXACT for row in here}, reverse=True)
+    dims = sorted({row.candidate.dim for row in here}, reverse=True)
+    rows = [
+        [_named(dim, here), *(_cell([r for r in here if (r.candidate.dim, r.size.bits or _EXACT) == (dim, b)])
+                              for b in bits)]
+        for dim in dims
+    ]  # fmt: skip
+    return Table(("dimensions", *("exact" if b == _EXACT else f"{b} bit" for b in bits)), rows, title)
+
+
+def _many(vectors: int | str | None) -> str:
+    if vectors is None:
+        return ""
+    return "a vector for every token" if vectors == "all" else f"{vectors} vectors a record"
 
 
 def _named(dim: int, here: Sequence[Row]) -> str:
@@ -177,8 +191,9 @@ def _findings(contents: Contents, why: str) -> str:
     for finding in contents.findings:
         parts += [heading(finding.title), paragraph(finding.meaning)]
         parts += [paragraph(finding.advice)] if finding.advice else []
-        rows = [[str(getattr(figure, "name", "")), str(figure)] for figure in finding.figures]
-        parts.append(Table(("figure", "value"), rows, text=frozenset({1})).html())
+        told = [(str(getattr(figure, "name", "")), str(figure).partition("  ")) for figure in finding.figures]
+        rows = [[name, value, note] for name, (value, _, note) in told]
+        parts.append(Table(("figure", "value", ""), rows, text=frozenset({2})).html())
         parts.append(paragraph(f"Usual: {finding.usual} Measured on {finding.basis}.", "soft"))
     if contents.skipped:
         said = "; ".join(f"{name}: {reason}" for name, reason in contents.skipped)
