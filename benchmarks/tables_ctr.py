@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import multiprocessing
 import os
 import statistics
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +27,18 @@ from nestvec.training.table_advisor import advise
 _DIM = 16
 _SHARES = (0.5, 0.2, 0.05)
 _ORDER = ("hash", "unified, one lookup", "full")
-_ALSO = ("unified", "unified+int4", "quotient_remainder", "quotient_remainder+int4", "low_dim", "adapt_hot_cold")
+_ALSO = (
+    "unified", "unified+int4", "quotient_remainder", "quotient_remainder+int4", "quotient_remainder, three digits",
+    "quotient_remainder, three coprime", "quotient_remainder, path", "low_dim", "adapt_hot_cold",
+)  # fmt: skip
+_SETTINGS = {
+    "one lookup": {"lookups": 1}, "three digits": {"digits": 3}, "three coprime": {"digits": 3, "coprime": True},
+    "path": {"combine": 3},
+}  # fmt: skip
+"""What stands behind the comma of a name."""
+_SEARCHED = ("auto_dim", "dnis", "opt_embed", "pep", "deeplight")
 _ADVISED = ("hash", "unified", "unified+int4", "quotient_remainder+int4", "int4", "low_dim")
+_ADVISED_AT = 0.2
 _PEOPLE, _QUICK_PEOPLE = 5000, 2000  # of Gowalla's 29,858
 _PLACES_DIM = 32
 _PLACES_SHARES = (1.0, 0.5, 0.1)  # where the published order is (specs 1.5)
@@ -36,37 +50,83 @@ _PLACES_ALSO = (
 
 @dataclass
 class _Runs:
-    """Runs so far, so that nothing is trained twice."""
+    """Runs that were begun, in processes beside this one, so that nothing is trained twice.
 
-    parts: tuple[Examples, Examples, Examples]
-    settings: CTRSettings
+    Args:
+        score: of a table and a seed.
+        rows: ids of each field.
+        dim: width of a row.
+        seeds: unless a call says how many.
+        pool: of processes.
+    """
+
+    score: Callable[[TableSpec, int], float]
+    rows: tuple[int, ...]
+    dim: int
     seeds: int
-    done: dict[str, list[float]] = field(default_factory=dict)
+    pool: Executor
+    begun: dict[str, list[Future[float]]] = field(default_factory=dict)
     excess: float = 0.0
 
-    def aucs(self, name: str, share: float | None = None) -> tuple[TableSpec, list[float]] | None:
-        """The spec, and one AUC a seed; None if it cannot be that small."""
-        rows = self.parts[0].rows
-        full = stored_bytes(make_spec("full", rows, _DIM))
+    @property
+    def full(self) -> TableSpec:
+        """A row for each id."""
+        return make_spec("full", self.rows, self.dim)
+
+    def begin(self, name: str, share: float | None = None, *, seeds: int | None = None) -> TableSpec | None:
+        """See to it that it is trained; None if it cannot be that small."""
         try:
-            spec = make_spec(name, rows, _DIM) if share is None else self._fit(name, int(full * share))
+            spec = make_spec(name, self.rows, self.dim) if share is None else self._fit(name, share)
         except BudgetError:
             return None
-        key = spec.to_json()
-        if key not in self.done:
-            seeds = range(self.seeds)
-            self.done[key] = [train_ctr(spec, self.parts, settings=self.settings, seed=s).auc for s in seeds]
-        return spec, self.done[key]
+        runs = self.begun.setdefault(spec.to_json(), [])
+        runs += [self.pool.submit(self.score, spec, seed) for seed in range(len(runs), seeds or self.seeds)]
+        return spec
 
-    def _fit(self, name: str, budget: int) -> TableSpec:
-        spec = _fit(name, self.parts[0].rows, _DIM, budget)
+    def scores(self, name: str, share: float | None = None, *, seeds: int | None = None) -> list[float]:
+        """One a seed; none if it cannot be that small."""
+        spec = self.begin(name, share, seeds=seeds)
+        return [] if spec is None else [run.result() for run in self.begun[spec.to_json()]]
+
+    def add(
+        self, outcome: Outcome, name: str, share: float | None = None, *, seeds: int | None = None, kind: str = ""
+    ) -> list[float]:
+        """The same, as a row of what is printed."""
+        label = "" if share is None else f"{share:.0%}"
+        spec, scores = self.begin(name, share, seeds=seeds), self.scores(name, share, seeds=seeds)
+        if spec is None:
+            outcome.rows.append((kind + name, label, "too large", "", ""))
+            return []
+        spread = statistics.stdev(scores) if len(scores) > 1 else ""
+        outcome.rows.append((kind + name, label, stored_bytes(spec), statistics.fmean(scores), spread))
+        return scores
+
+    def _fit(self, name: str, share: float) -> TableSpec:
+        budget = int(stored_bytes(self.full) * share)
+        spec = _fit(name, self.rows, self.dim, budget)
         self.excess = max(self.excess, stored_bytes(spec) / budget - 1)
         return spec
 
 
+def _pool() -> Executor:
+    """A process a core, up to four, of one thread each: runs that know nothing of one another go side by side."""
+    cores = min(len(os.sched_getaffinity(0)), 4)
+    return ProcessPoolExecutor(
+        cores, mp_context=multiprocessing.get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)
+    )
+
+
+def _auc(spec: TableSpec, seed: int, *, parts: tuple[Examples, Examples, Examples], settings: CTRSettings) -> float:
+    return train_ctr(spec, parts, settings=settings, seed=seed).auc
+
+
+def _recall(spec: TableSpec, seed: int, *, visits: _gowalla.Visits, settings: _gowalla.TowerSettings) -> float:
+    return _gowalla.train_towers(spec, visits, settings, seed=seed)[0]
+
+
 def _fit(name: str, rows: tuple[int, ...], dim: int, budget: int) -> TableSpec:
-    method, one, _ = name.partition(", one lookup")
-    return fit_spec(method, rows, dim, budget, **({"lookups": 1} if one else {}))
+    method, _, how = name.partition(", ")
+    return fit_spec(method, rows, dim, budget, **_SETTINGS.get(how, {}))
 
 
 def _data(quick: bool, given: str | None) -> tuple[Examples, str]:
@@ -84,69 +144,89 @@ def _data(quick: bool, given: str | None) -> tuple[Examples, str]:
     return examples, f"the teacher, whose own AUC is {ceiling:.4f}"
 
 
-def _clustered(quick: bool, outcome: Outcome, runs: _Runs) -> None:
-    """The other kind of data: skewed ids that resemble one another, where sharing rows helps."""
-    teacher = Teacher(fields=5, largest=2000 if quick else 20_000)
-    examples, ceiling = teacher.sample(40_000 if quick else 300_000)
-    others = _Runs(examples.split(seed=0), runs.settings, runs.seeds)
-    _add(outcome, others, "full", kind="clustered: ")
-    for name in ("hash", *_ALSO) if not quick else ("hash", "unified+int4"):
-        _add(outcome, others, name, 0.05, kind="clustered: ")
-    outcome.notes.append(
-        f"clustered: {len(examples):,} rows of ids around 12 centres; the teacher's AUC is {ceiling:.4f}."
-    )
-
-
 def run(*, quick: bool = False, file: str | None = None) -> Outcome:
     """Five seeds (two in the quick run); every figure is of test rows, with the table as it is served.
+
+    Everything is begun at once, in a process a core, and read in the order in which it is told.
 
     Args:
         quick: less of everything.
         file: rows of one's own, as ``path:target column``; then nothing else is measured.
     """
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
-    examples, where = _data(quick, file)
+    torch.set_num_threads(1)
     settings = CTRSettings(epochs=2.0, batch=512) if quick else CTRSettings(batch=1024)
-    runs = _Runs(examples.split(seed=0), settings, 2 if quick else 5)
     outcome = Outcome({}, ("method", "share", "bytes", "AUC or recall", "std"))
-    outcome.notes.append(f"rows of {where}: {len(examples):,}, {sum(examples.rows):,} ids; {runs.seeds} seeds.")
-    holds = _order(runs, outcome, quick=quick)
-    full = runs.done[make_spec("full", runs.parts[0].rows, _DIM).to_json()]
-    losses = {name: statistics.fmean(full) - statistics.fmean(_add(outcome, runs, name)) for name in ("int8", "int4")}
-    small = {name: _add(outcome, runs, name, 0.05) for name in _ALSO}
-    combined = [statistics.fmean(small[name]) for name in ("unified+int4", "quotient_remainder+int4") if small[name]]
-    outcome.figures = {
-        "order_holds": holds, "int8_loss": losses["int8"], "int4_loss": losses["int4"],
-        "advisor_regret": _regret(runs), "budget_excess_max": runs.excess,
-        "pareto_at_5pct": max(combined, default=None),
-        "best_other_at_5pct": max((statistics.fmean(v) for k, v in small.items() if v and "+" not in k), default=None),
-    }  # fmt: skip
-    if file is None:
-        _clustered(quick, outcome, runs)
-        _places(quick, outcome)
+    with _pool() as pool:
+        examples, where = _data(quick, file)
+        parts, seeds = examples.split(seed=0), 2 if quick else 5
+        runs = _Runs(partial(_auc, parts=parts, settings=settings), examples.rows, _DIM, seeds, pool)
+        outcome.notes.append(f"rows of {where}: {len(examples):,}, {sum(examples.rows):,} ids; {seeds} seeds.")
+        _begin(runs, quick=quick)
+        others = None if file else _begin_clustered(quick, outcome, settings, seeds, pool)
+        places = None if file else _begin_places(quick, outcome, pool)
+        regret = _regret(runs, parts, settings, _advised(quick))  # while they learn
+        _kept(runs, outcome, regret, quick=quick)
+        if others is not None:
+            for name, share in _clustered(quick):
+                others.add(outcome, name, share, kind="clustered: ")
+        if places is not None:
+            _places(quick, outcome, *places)
+        elif not file:
+            outcome.figures |= dict.fromkeys(("places_order_holds", "places_full", "places_popularity"))
+            outcome.missing["places_order_holds"] = "no data folder with gowalla; set NESTVEC_DATA"
     outcome.notes.append("order_holds: hash < unified with one lookup < full, each gap above two standard deviations.")
     return outcome
 
 
-def _add(outcome: Outcome, runs: _Runs, name: str, share: float | None = None, *, kind: str = "") -> list[float]:
-    found = runs.aucs(name, share)
-    label = "" if share is None else f"{share:.0%}"
-    if found is None:
-        outcome.rows.append((kind + name, label, "too large", "", ""))
-        return []
-    spec, aucs = found
-    outcome.rows.append((kind + name, label, stored_bytes(spec), statistics.fmean(aucs), statistics.stdev(aucs)))
-    return aucs
+def _advised(quick: bool) -> tuple[str, ...]:
+    return _ADVISED if quick else (*_ADVISED, *_SEARCHED)
+
+
+def _shares(quick: bool) -> tuple[float, ...]:
+    return _SHARES[1:] if quick else _SHARES
+
+
+def _begin(runs: _Runs, *, quick: bool) -> None:
+    for name in ("full", "int8", "int4"):
+        runs.begin(name)
+    for share in _shares(quick):
+        for name in (*_ORDER[:-1], "low_dim"):
+            runs.begin(name, share)
+    for name in _ALSO:
+        runs.begin(name, _SHARES[-1])
+    for name in _advised(quick):
+        runs.begin(name, _ADVISED_AT)
+
+
+def _kept(runs: _Runs, outcome: Outcome, regret: float, *, quick: bool) -> None:
+    """The order, the codecs, what is left of the bytes, and the searched ones."""
+    holds = _order(runs, outcome, quick=quick)
+    full = runs.scores("full")
+    losses = {name: statistics.fmean(full) - statistics.fmean(runs.add(outcome, name)) for name in ("int8", "int4")}
+    for name in () if quick else _SEARCHED:
+        runs.add(outcome, name, _ADVISED_AT)
+    small = {name: runs.add(outcome, name, _SHARES[-1]) for name in _ALSO}
+    combined = [statistics.fmean(small[name]) for name in ("unified+int4", "quotient_remainder+int4") if small[name]]
+    outcome.figures = {
+        "order_holds": holds, "int8_loss": losses["int8"], "int4_loss": losses["int4"],
+        "advisor_regret": regret, "budget_excess_max": runs.excess,
+        "pareto_at_5pct": max(combined, default=None),
+        "best_other_at_5pct": max((statistics.fmean(v) for k, v in small.items() if v and "+" not in k), default=None),
+    }  # fmt: skip
+    outcome.notes.append(
+        f"searched ({', '.join(_SEARCHED)}): at {_ADVISED_AT:.0%} only, and not in the quick run; at {_SHARES[-1]:.0%} "
+        "less than one number an id is left, most rows are gone, and there is nothing to search for."
+    )
 
 
 def _order(runs: _Runs, outcome: Outcome, *, quick: bool) -> int:
     holds = True
-    full = _add(outcome, runs, "full")
-    for share in _SHARES[1:] if quick else _SHARES:
-        scores = [_add(outcome, runs, name, share) for name in _ORDER[:-1]] + [full]
+    full = runs.add(outcome, "full")
+    for share in _shares(quick):
+        scores = [runs.add(outcome, name, share) for name in _ORDER[:-1]] + [full]
         holds &= _apart(scores)
         if share != _SHARES[-1]:  # where everything is shown
-            _add(outcome, runs, "low_dim", share)
+            runs.add(outcome, "low_dim", share)
     return int(holds)
 
 
@@ -158,65 +238,76 @@ def _apart(rising: list[list[float]]) -> bool:
     )
 
 
-@dataclass
-class _Places:
-    """Tables of people and places under two towers: who goes where next."""
-
-    visits: _gowalla.Visits
-    settings: _gowalla.TowerSettings
-    seeds: int
-    outcome: Outcome
-
-    def add(self, name: str, share: float | None = None, *, runs: int | None = None) -> list[float]:
-        """Recall@20 of all seeds or so many runs; nothing if the table cannot be that small."""
-        label, rows = "" if share is None else f"{share:.0%}", self.visits.rows
-        full = make_spec("full", rows, _PLACES_DIM)
-        try:
-            spec = full if share is None else _fit(name, rows, _PLACES_DIM, int(stored_bytes(full) * share))
-        except BudgetError:
-            self.outcome.rows.append((f"Gowalla: {name}", label, "too large", "", ""))
-            return []
-        seeds = range(runs or self.seeds)
-        recalls = [_gowalla.train_towers(spec, self.visits, self.settings, seed=seed)[0] for seed in seeds]
-        mean, spread = statistics.fmean(recalls), statistics.stdev(recalls) if len(recalls) > 1 else ""
-        self.outcome.rows.append((f"Gowalla: {name}", label, stored_bytes(spec), mean, spread))
-        return recalls
+def _regret(
+    runs: _Runs, parts: tuple[Examples, Examples, Examples], settings: CTRSettings, candidates: tuple[str, ...]
+) -> float:
+    """What the advisor's choice at a fifth of the bytes loses against the best of all, trained to the end."""
+    budget = int(stored_bytes(runs.full) * _ADVISED_AT)
+    advice = advise(parts, [budget], dim=_DIM, seeds=min(runs.seeds, 3), settings=settings, candidates=candidates)
+    everything = [scores for name in candidates if (scores := runs.scores(name, _ADVISED_AT))]
+    return max(max(map(statistics.fmean, everything)) - advice.chosen[budget].auc, 0.0)
 
 
-def _places(quick: bool, outcome: Outcome) -> None:
-    """The order of specs 1.5, every method at a tenth of the bytes, and the most visited places beside."""
+def _clustered(quick: bool) -> tuple[tuple[str, float | None], ...]:
+    names = ("hash", "unified+int4") if quick else ("hash", *_ALSO)
+    return (("full", None), *((name, _SHARES[-1]) for name in names))
+
+
+def _begin_clustered(quick: bool, outcome: Outcome, settings: CTRSettings, seeds: int, pool: Executor) -> _Runs:
+    """The other kind of data: skewed ids that resemble one another, where sharing rows helps."""
+    teacher = Teacher(fields=5, largest=2000 if quick else 20_000)
+    examples, ceiling = teacher.sample(40_000 if quick else 300_000)
+    score = partial(_auc, parts=examples.split(seed=0), settings=settings)
+    others = _Runs(score, examples.rows, _DIM, seeds, pool)
+    for name, share in _clustered(quick):
+        others.begin(name, share)
+    outcome.notes.append(
+        f"clustered: {len(examples):,} rows of ids around 12 centres; the teacher's AUC is {ceiling:.4f}."
+    )
+    return others
+
+
+def _begin_places(quick: bool, outcome: Outcome, pool: Executor) -> tuple[_Runs, float] | None:
+    """Tables of people and places under two towers, who goes where next; and what the most visited places make."""
     visits = _gowalla.load(people=_QUICK_PEOPLE if quick else _PEOPLE)
-    outcome.figures |= dict.fromkeys(("places_order_holds", "places_full", "places_popularity"))
     if visits is None:
-        outcome.missing["places_order_holds"] = "no data folder with gowalla; set NESTVEC_DATA"
-        return
+        return None
     settings = _gowalla.TowerSettings(epochs=8 if quick else 12)
-    places = _Places(visits, settings, 2 if quick else 3, outcome)
-    trivial = _gowalla.popularity(visits)[0]
-    outcome.rows.append(("Gowalla: most visited places", "", "", trivial, ""))
-    full = places.add("full")
-    shares = _PLACES_SHARES[1:2] if quick else _PLACES_SHARES
-    rising = [[*(places.add(name, share) for name in _ORDER[:-1]), full] for share in shares]
-    for name in _PLACES_ALSO[:2] if quick else _PLACES_ALSO:
-        places.add(name, _PLACES_SHARES[-1], runs=1)  # the rows above tell the spread
-    outcome.figures |= {
-        "places_order_holds": int(all(map(_apart, rising))),
-        "places_full": statistics.fmean(full),
-        "places_popularity": trivial,
-    }
+    places = _Runs(
+        partial(_recall, visits=visits, settings=settings), visits.rows, _PLACES_DIM, 2 if quick else 3, pool
+    )
+    places.begin("full")
+    for share in _places_shares(quick):
+        for name in _ORDER[:-1]:
+            places.begin(name, share)
+    for name in _places_also(quick):
+        places.begin(name, _PLACES_SHARES[-1], seeds=1)
     outcome.notes.append(
         f"Gowalla: Recall@20 of places not visited before; {visits.rows[0]:,} people drawn at random, and the "
         f"{visits.rows[1]:,} places that {_gowalla.LEAST} visits of theirs or more lead to; the split as given; "
         f"two towers of width {_PLACES_DIM}; {places.seeds} seeds, one where no spread is given."
     )
+    return places, _gowalla.popularity(visits)[0]
 
 
-def _regret(runs: _Runs) -> float:
-    """What the advisor's choice at a fifth of the bytes loses against the best of all, trained to the end."""
-    budget = int(stored_bytes(make_spec("full", runs.parts[0].rows, _DIM)) * 0.2)
-    advice = advise(
-        runs.parts, [budget], dim=_DIM, seeds=min(runs.seeds, 3), settings=runs.settings, candidates=_ADVISED
-    )
-    everything = [found for name in _ADVISED if (found := runs.aucs(name, 0.2)) is not None]
-    best = max(statistics.fmean(aucs) for _, aucs in everything)
-    return max(best - advice.chosen[budget].auc, 0.0)
+def _places_shares(quick: bool) -> tuple[float, ...]:
+    return _PLACES_SHARES[1:2] if quick else _PLACES_SHARES
+
+
+def _places_also(quick: bool) -> tuple[str, ...]:
+    return _PLACES_ALSO[:2] if quick else _PLACES_ALSO
+
+
+def _places(quick: bool, outcome: Outcome, places: _Runs, trivial: float) -> None:
+    """The order of specs 1.5, every method at a tenth of the bytes, and the most visited places beside."""
+    outcome.rows.append(("Gowalla: most visited places", "", "", trivial, ""))
+    add = partial(places.add, outcome, kind="Gowalla: ")
+    full = add("full")
+    rising = [[*(add(name, share) for name in _ORDER[:-1]), full] for share in _places_shares(quick)]
+    for name in _places_also(quick):
+        add(name, _PLACES_SHARES[-1], seeds=1)  # the rows above tell the spread
+    outcome.figures |= {
+        "places_order_holds": int(all(map(_apart, rising))),
+        "places_full": statistics.fmean(full),
+        "places_popularity": trivial,
+    }

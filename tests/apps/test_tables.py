@@ -83,12 +83,20 @@ def test_what_is_left_out_is_told_and_what_cannot_be_learnt(nestvec, tmp_path):
         (("--target", "clicked", "--budget", ","), 2, "--budget takes sizes"),
         (("--target", "clicked", "--budget", "1MB", "--methods", "hsh"), 3, "unknown name 'hsh'"),
         (("--target", "clicked", "--budget", "1MB", "--model", "big"), 2, "--model takes"),
+        (("--target", "clicked", "--budget", "1MB", "--minutes", "nan"), 2, "take numbers above 0, got 0.05 and nan"),
+        (("--target", "clicked", "--budget", "1MB", "--to", __file__), 2, "takes a folder, and"),
         (("--target", "clicked", "--budget", "1MB", "--drop", "x"), 3, "drop must name a column"),
     ],
 )
 def test_bad_input_is_told(nestvec, clicks, options, code, said):
     done = nestvec("tables", clicks, *options, "--epochs", "0.05", "--seeds", "1", expect=code)
     assert said in done.stderr
+
+
+@pytest.mark.parametrize("epochs", ["0", "nan"])
+def test_no_training_at_all_is_refused_before_it_begins(nestvec, clicks, epochs):
+    done = nestvec("tables", clicks, "--target", "clicked", "--budget", "8kB", "--epochs", epochs, expect=2)
+    assert "--epochs and --minutes take numbers above 0" in done.stderr
 
 
 def test_sizes_and_names():

@@ -23,7 +23,7 @@ LOOSE = {"float16": 1e-3, "int8": 1e-2, "int4": 0.13, "int2": 0.6, "alpt8": 2e-3
 # what has no knob, or a network, or a book of words, or rows of which little is kept until something is found
 NEED_MORE = {
     "full": 60_000, "deep_hash": 60_000, "sparse": 25_000, "leading": 20_000, "mgqe": 20_000,
-    "multi_hash_features": 20_000,
+    "multi_hash_features": 20_000, "anchors": 30_000,
 }  # fmt: skip
 
 methods = pytest.mark.parametrize("name", list(METHODS))
@@ -178,11 +178,11 @@ def test_gradients_are_those_of_the_formula(name):
             with torch.no_grad():
                 before = part.weight[row, column].item()
                 ends = []
-                for step in (1e-2, -1e-2):
+                for step in (1e-3, -1e-3):  # so small that hardly ever a relu turns on or off
                     part.weight[row, column] = before + step
                     ends.append((table(ids).double() * target).sum().item())
                 part.weight[row, column] = before
-            slope = (ends[0] - ends[1]) / 2e-2
+            slope = (ends[0] - ends[1]) / 2e-3
             assert slope == pytest.approx(dense[row, column].item(), rel=0.05, abs=2e-3)
 
 

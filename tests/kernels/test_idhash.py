@@ -1,11 +1,13 @@
 """Hashes of ids."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nestvec.kernels.idhash import buckets, scramble, signs
+from nestvec.kernels.idhash import buckets, mix_seed, scramble, signs
 
 MASK = (1 << 64) - 1
 
@@ -29,6 +31,13 @@ def test_is_what_it_was():
     assert buckets(np.arange(6), 100, salt=7).tolist() == [
         (mix((i + mix((8 * 0x9E3779B97F4A7C15) & MASK)) & MASK) >> 32) * 100 >> 32 for i in range(6)
     ]
+
+
+def test_salts_that_count_up_from_mixed_seeds_never_meet():
+    assert mix_seed(0) == 0
+    assert mix_seed(3) == mix((3 * 0x9E3779B97F4A7C15) & MASK)
+    starts = sorted(mix_seed(seed) for seed in range(2000))
+    assert min(b - a for a, b in itertools.pairwise(starts)) > 10**6
 
 
 @pytest.mark.parametrize("count", [1, 7, 1000])

@@ -1,13 +1,19 @@
 """What is special about one method."""
 
+import itertools
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
 
 from nestvec.core.errors import InputError, NestvecError  # noqa: E402
 from nestvec.kernels.idhash import buckets  # noqa: E402
-from nestvec.tables import METHODS, RowWiseAdagrad, Table, fit_spec, make_spec  # noqa: E402
+from nestvec.tables import METHODS, RowWiseAdagrad, Table, fit_spec, least_bytes, make_spec, stored_bytes  # noqa: E402
 from nestvec.tables.adagrad import RowWiseAdagrad as Same  # noqa: E402
 from nestvec.tables.alpt import LowPrecisionRows  # noqa: E402
 from nestvec.tables.dpq import ProductRows  # noqa: E402
@@ -29,6 +35,7 @@ from nestvec.tables.methods.unified import Unified  # noqa: E402
 from nestvec.tables.packing import Floats  # noqa: E402
 from nestvec.tables.product import Product  # noqa: E402
 from nestvec.tables.rows import FloatRows  # noqa: E402
+from nestvec.tables.spec import TableSpec  # noqa: E402
 
 SIZES = Sizes((1000, 30))
 ALL = np.arange(1030)
@@ -54,6 +61,7 @@ def test_full_and_hash_against_plain_indexing():
     assert (at[:1000] == buckets(ALL[:1000], 100, salt=4)).all()
     assert (at[1000:] >= 100).all()  # a field never leaves its own rows
     hashed = table("hash", buckets=103, seed=4)
+    at = hashed.spec.compressor.locate(SIZES.split(ALL))["rows"][:, 0]
     assert (rows_of(hashed) == weight(hashed, "rows")[at]).all()
     signed = rows_of(table("hash", buckets=103, seed=4, signed=True))
     assert (np.abs(signed) == np.abs(rows_of(hashed))).all()
@@ -70,9 +78,98 @@ def test_quotient_and_remainder_keep_ids_apart():
         q, r = weight(t, "quotient")[pairs[:, 0]], weight(t, "remainder")[pairs[:, 1]]
         want = (q * r, q + r, np.concatenate([q, r], axis=1))[combine]
         assert np.allclose(rows_of(t), want)
-    assert made.divisors().tolist() == [32, 6]  # never beyond the root of a field
+    assert made.radices.tolist() == [[32, 32], [6, 5]]  # never beyond the root of a field
     with pytest.raises(InputError, match="combine must be"):
-        QuotientRemainder(SIZES, 8, combine=3)
+        QuotientRemainder(SIZES, 8, combine=4)
+    with pytest.raises(InputError, match="dim of at least 3, got 2"):
+        QuotientRemainder(SIZES, 2, combine=2, digits=3)
+
+
+@given(rows=st.lists(st.integers(1, 3000), min_size=1, max_size=3), digits=st.integers(2, 5), coprime=st.booleans(),
+       divisor=st.integers(1, 70), combine=st.sampled_from([0, 1, 3]))  # fmt: skip
+@settings(max_examples=60)
+def test_no_two_ids_share_all_parts(rows, digits, coprime, divisor, combine):
+    sizes = Sizes(tuple(rows))
+    made = QuotientRemainder(sizes, 4, divisor=divisor, digits=digits, coprime=coprime, combine=combine)
+    places, parts = made.locate(sizes.split(np.arange(sizes.total))), made.parts()
+    assert list(places) == list(parts)
+    assert len(parts) == digits
+    for name, at in places.items():
+        assert 0 <= at.min() <= at.max() < parts[name].rows
+    assert len(np.unique(np.concatenate(list(places.values()), axis=1), axis=0)) == sizes.total
+    for n, radices in zip(rows, made.radices.tolist(), strict=True):
+        assert math.prod(radices) >= n
+        if coprime:
+            assert all(math.gcd(a, b) == 1 for a, b in itertools.combinations(radices, 2))
+
+
+def test_digits_remainders_and_paths_against_plain_arithmetic():
+    n = ALL[:1000]
+    made = QuotientRemainder(Sizes((1000,)), 8, divisor=10, digits=3)
+    places = made.locate(made.sizes.split(n))
+    assert (places["remainder"][:, 0] == n % 10).all()
+    assert (places["digit1"][:, 0] == n // 10 % 10).all()
+    assert (places["quotient"][:, 0] == n // 100).all()
+    made = QuotientRemainder(Sizes((1000,)), 8, divisor=10, digits=3, coprime=True)
+    assert made.radices.tolist() == [[10, 11, 13]]  # 10 * 11 * 10 would do, but 10 is taken
+    t = table("quotient_remainder", rows=1000, divisor=10, digits=3, coprime=True)
+    remainder, digit, quotient = (weight(t, name) for name in ("remainder", "digit1", "quotient"))
+    assert np.allclose(rows_of(t, n), remainder[n % 10] * digit[n % 11] * quotient[n % 13])
+    wide = rows_of(table("quotient_remainder", rows=1000, divisor=10, digits=3, combine=2), n)
+    assert wide.shape == (1000, 8)
+    t = table("quotient_remainder", rows=1000, divisor=5, combine=3, hidden=2)
+    networks = weight(t, "remainder")
+    for i in (0, 7, 999):
+        x, network = weight(t, "quotient")[i // 5], networks[i % 5]
+        inner = np.maximum(network[:16].reshape(2, 8) @ x + network[16:18], 0)
+        assert np.allclose(rows_of(t, [i])[0], x + network[18:].reshape(8, 2) @ inner, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "how", [{"digits": 3}, {"coprime": True}, {"digits": 3, "combine": 2, "coprime": True}, {"digits": 3, "combine": 3}]
+)
+def test_every_way_of_cutting_ids_learns_and_is_served(how):
+    t = table("quotient_remainder", divisor=5, **how).train()
+    ids = torch.arange(30)
+    wanted = torch.where(ids % 2 == 0, 1.0, -1.0)[:, None].expand(-1, 8)
+    optimiser = RowWiseAdagrad(t.parameters(), lr=0.1)
+    for _ in range(100):
+        optimiser.zero_grad()
+        loss = (t(ids) - wanted).square().mean()
+        loss.backward()
+        optimiser.step()
+    assert loss.item() < 0.6  # of 1 for rows of zeros
+    assert np.abs(t.freeze().rows(ALL) - rows_of(t)).max() < 1e-6
+
+
+def test_more_parts_store_less():
+    few = [sum(QuotientRemainder(Sizes((10**6,)), 8, divisor=10**6, digits=k).radices[0]) for k in (2, 3, 6)]
+    assert few == [2000, 300, 60]
+    spec = fit_spec("quotient_remainder", 10**6, 8, 20_000, digits=3)
+    assert stored_bytes(spec) <= 20_000 < least_bytes("quotient_remainder", 10**6, 8)
+    path = QuotientRemainder(Sizes((10**6,)), 8, divisor=10**6, combine=3)
+    assert path.radices[0].prod() >= 10**6
+    other = replace(path, divisor=int(path.radices[0, 0]) // 2)
+    assert sum(p.rows * p.width for p in path.parts().values()) < sum(p.rows * p.width for p in other.parts().values())
+
+
+def test_neighbouring_seeds_share_no_hash():
+    columns = [
+        make_spec("unified", (1000, 30), 8, buckets=500, lookups=4, seed=seed)
+        .compressor.locate(SIZES.split(ALL))["rows"]
+        .T
+        for seed in range(6)
+    ]
+    every = np.concatenate(columns)
+    assert len(np.unique(every, axis=0)) == 24
+    old = TableSpec.from_json(make_spec("unified", 1000, 8, buckets=500, seed=3).to_json().replace('"hashing":2,', ""))
+    assert old.hashing == 1
+    ids = old.sizes.split(ALL[:1000])
+    plain = np.stack([buckets(ALL[:1000], 500, salt=salt) for salt in (3, 4)], axis=1)
+    assert (old.compressor.locate(ids)["rows"] == plain).all()  # as it was when it was saved
+    assert TableSpec.from_json(old.to_json()) == old
+    with pytest.raises(InputError, match="hashing must be 1 or 2, got 3"):
+        replace(old, hashing=3)
 
 
 def test_sums_weights_and_factors():

@@ -13,7 +13,7 @@ from nestvec.tables.method import Sizes  # noqa: E402
 from nestvec.tables.methods.lr2vq import LR2VQ  # noqa: E402
 from nestvec.tables.methods.mgqe import MGQE  # noqa: E402
 from nestvec.tables.word_rows import WordRows  # noqa: E402
-from nestvec.tables.words import COUNT, Spelt, Words, pack, unpack  # noqa: E402
+from nestvec.tables.words import COUNT, Spelt, Words, divisors, pack, unpack  # noqa: E402
 
 SIZES = Sizes((1000, 30))
 
@@ -112,6 +112,10 @@ def test_lr2vq_widens_short_words_by_the_matrix_of_the_field():
 
 
 def test_a_budget_chooses_the_pieces():
-    assert fit_spec("mgqe", 100_000, 16, 500_000).compressor.parts()["rows"].words.pieces == 4
+    spec = fit_spec("mgqe", 100_000, 16, 500_000)
+    assert spec.settings == {"pieces": 4}  # what is recorded is what is used
+    assert spec.compressor.parts()["rows"].words.pieces == 4
+    assert divisors(12) == (1, 2, 3, 4, 6, 12)
+    assert [fit_spec("lr2vq", 9_000, 12, size).settings["pieces"] for size in (38_000, 60_000)] == [3, 6]
     spec = fit_spec("lr2vq", 100_000, 16, 250_000)
     assert spec.compressor.widths() == (2, 8, 4)

@@ -48,6 +48,11 @@ def buckets(ids: Int64[np.ndarray, " n"], count: Array | int, *, salt: int) -> I
     return high.view(np.int64)
 
 
+def mix_seed(seed: int) -> int:
+    """A number below ``2**64`` that looks random, so that counting up from two seeds gives no salt twice; 0 stays 0."""
+    return _mix(seed)
+
+
 def signs(ids: Int64[np.ndarray, " n"], *, salt: int) -> Array:
     """``+1`` or ``-1`` float32 for every id."""
     bit = (scramble(ids, salt=salt) & np.uint64(1)).astype(np.float32)

@@ -1,9 +1,10 @@
-"""Methods whose index map is learnt: what they store beside their parts, and when they may change it.
+"""Methods whose index map is no formula: what they store beside their parts, and when they may change it.
 
-An index map may need integers that no formula gives: pointers to centroids, the ids that own a row. They lie in named
-integer arrays, next to the parts, and ``locate`` is handed them. While a table is trained it shows an adaptive method
-what happened after every step (:class:`Learning`), and the method may rewrite its integers and the values of its parts.
-All of it is numpy, so a method stays one file that knows no torch.
+An index map may need integers that no formula gives: the anchors near a node, pointers to centroids, the ids that own
+a row. They lie in named integer arrays, next to the parts, and ``locate`` is handed them (:class:`Indexed`). Some
+methods learn them (:class:`Adaptive`): while a table is trained it shows such a method what happened after every step
+(:class:`Learning`), and the method may rewrite its integers and the values of its parts. All of it is numpy, so a
+method stays one file that knows no torch.
 """
 
 from __future__ import annotations
@@ -61,23 +62,28 @@ class Learning:
 
 
 @runtime_checkable
-class Adaptive(Protocol):
-    """A :class:`~nestvec.tables.method.Method` whose index map is learnt."""
-
-    watches: ClassVar[bool]
-    """Whether it wants to know the gradients of rows."""
+class Indexed(Protocol):
+    """A :class:`~nestvec.tables.method.Method` whose index map looks integers up."""
 
     def indexes(self) -> Mapping[str, Index]:
         """What is stored beside the parts; the same keys as :meth:`first_indexes`."""
         ...
 
     def first_indexes(self) -> dict[str, Array]:
-        """What an untrained table holds."""
+        """What an untrained table holds, unless it is given others."""
         ...
 
     def locate(self, ids: Ids, indexes: Indexes | None = None, /) -> Places:
         """The index map; the first one where no ``indexes`` are given."""
         ...
+
+
+@runtime_checkable
+class Adaptive(Indexed, Protocol):
+    """An :class:`Indexed` method that learns its integers."""
+
+    watches: ClassVar[bool]
+    """Whether it wants to know the gradients of rows."""
 
     def settled(self, indexes: Indexes, /) -> bool:
         """Whether the table is as small as it will be served. Some train a larger one first."""
@@ -90,6 +96,11 @@ class Adaptive(Protocol):
     def adapt(self, learning: Learning, /) -> None:
         """Called after every step."""
         ...
+
+
+def indexed(method: object) -> Indexed | None:
+    """``method`` as what it is, if its index map looks integers up."""
+    return method if isinstance(method, Indexed) else None
 
 
 def adaptive(method: object) -> Adaptive | None:

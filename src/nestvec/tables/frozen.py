@@ -12,7 +12,7 @@ import numpy as np
 
 from nestvec.core.errors import FormatError, InputError, ShapeError
 from nestvec.core.types import Array, Float32
-from nestvec.tables.adaptive import Indexes, adaptive, places
+from nestvec.tables.adaptive import Indexes, indexed, places
 from nestvec.tables.method import Ids, Method, Places
 from nestvec.tables.packing import Packed, Shapes, form_of, shapes
 from nestvec.tables.saving import file_bytes, read, write
@@ -74,7 +74,7 @@ class FrozenTable:
     Args:
         spec: what the table is.
         held: its parts, as they are stored.
-        indexes: integers of its index map, if that was learnt.
+        indexes: integers of its index map, if that is no formula.
     """
 
     spec: TableSpec
@@ -222,8 +222,8 @@ def planned(spec: TableSpec) -> Shapes:
         if what.kept is not None:
             plan = pruned_shapes(spec.codec, what)
         found |= {f"{part}.{name}": shape for name, shape in plan.items()}
-    learnt = adaptive(spec.compressor)
-    kept = {} if learnt is None else {name: index for name, index in learnt.indexes().items() if index.served}
+    looked_up = indexed(spec.compressor)
+    kept = {} if looked_up is None else {name: index for name, index in looked_up.indexes().items() if index.served}
     return found | {f"{_INDEX}.{name}": (index.dtype, index.shape) for name, index in kept.items()}
 
 

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nestvec.core.errors import InputError
+from nestvec.core.errors import InputError, ShapeError
 from nestvec.core.types import Array
-from nestvec.tables.adaptive import Adaptive, Learning, adaptive, places
+from nestvec.tables.adaptive import Adaptive, Indexed, Indexes, Learning, adaptive, indexed, places
 from nestvec.tables.frozen import EXACT, FrozenTable, check_bags, stored_bytes
 from nestvec.tables.method import Ids, Part, Places
 from nestvec.tables.packing import Packed
@@ -69,16 +69,20 @@ class Table(nn.Module):  # type: ignore[misc]  # torch is not followed by mypy
 
     Args:
         spec: what the table is; see :func:`~nestvec.tables.make_spec` and :func:`~nestvec.tables.fit_spec`.
+        indexes: integers of the index map, where they are known beforehand: the spelling of a graph's nodes, see
+            :func:`~nestvec.tables.anchoring.tokenise`. None for those that the method begins with.
 
     The first values depend on ``spec.seed`` only, so two processes that build one spec hold the same table. Gradients
     of parts that are looked up are sparse: train them with :class:`~nestvec.tables.RowWiseAdagrad` (or
     ``torch.optim.SparseAdam``). On a GPU the index map still runs on the CPU.
 
     Raises:
-        InputError: a search must find the structure of the table first; see :class:`~nestvec.tables.Search`.
+        InputError: a search must find the structure of the table first; see :class:`~nestvec.tables.Search`. Or
+            ``indexes`` are not those of the method.
+        ShapeError: ``indexes`` of another shape.
     """
 
-    def __init__(self, spec: TableSpec) -> None:
+    def __init__(self, spec: TableSpec, *, indexes: Indexes | None = None) -> None:
         super().__init__()
         if spec.sought:
             raise InputError(
@@ -90,9 +94,10 @@ class Table(nn.Module):  # type: ignore[misc]  # torch is not followed by mypy
         parts = dict({} if spec.compressor is None else spec.compressor.parts())
         if spec.exact_rows:
             parts[EXACT] = Part(spec.exact_rows, spec.dim)
+        self._looked_up: Indexed | None = indexed(spec.compressor)
         self._learnt: Adaptive | None = adaptive(spec.compressor)
         self._seen: list[tuple[Ids, Array]] = []
-        for name, index in ({} if self._learnt is None else self._learnt.first_indexes()).items():
+        for name, index in first_indexes(spec, self._looked_up, indexes).items():
             self.register_buffer(f"index_{name}", torch.from_numpy(index))
         for number, (name, part) in enumerate(sorted(parts.items())):
             first = first_values(part, seed=spec.seed, number=number)
@@ -172,16 +177,14 @@ class Table(nn.Module):  # type: ignore[misc]  # torch is not followed by mypy
 
         A table that is not ``settled`` yet settles on the way; this one goes on as it is.
         """
-        if self._learnt is None:
-            return FrozenTable(self.spec, self._packed())
         if not self.settled:
             other = copy.deepcopy(self)
             other.settle()
             made: FrozenTable = other.freeze()
             return made
-        indexes = self._indexes()
-        kept = {name: index.dtype for name, index in self._learnt.indexes().items() if index.served}
-        return FrozenTable(self.spec, self._packed(), {n: indexes[n].astype(dtype) for n, dtype in kept.items()})
+        known = {} if self._looked_up is None else self._looked_up.indexes()
+        kept = {name: value.astype(known[name].dtype) for name, value in self._indexes().items() if known[name].served}
+        return FrozenTable(self.spec, self._packed(), kept)
 
     @classmethod
     def thaw(cls, frozen: FrozenTable) -> Table:
@@ -198,7 +201,7 @@ class Table(nn.Module):  # type: ignore[misc]  # torch is not followed by mypy
 
     def _indexes(self) -> dict[str, Array]:
         """As numpy arrays, on the CPU the buffers themselves."""
-        names = () if self._learnt is None else self._learnt.indexes()
+        names = () if self._looked_up is None else self._looked_up.indexes()
         return {name: self.get_buffer(f"index_{name}").cpu().numpy() for name in names}
 
     @torch.no_grad()  # type: ignore[untyped-decorator]  # torch is not followed by mypy
@@ -238,6 +241,28 @@ class Table(nn.Module):  # type: ignore[misc]  # torch is not followed by mypy
         if self._learnt is not None and self._learnt.watches and self.training and made.requires_grad:
             made.register_hook(lambda slope: self._seen.append((ids, slope.norm(dim=1).cpu().numpy())))
         return made
+
+
+def first_indexes(spec: TableSpec, method: Indexed | None, given: Indexes | None) -> dict[str, Array]:
+    """The integers that a table begins with: a copy of those ``given``, or the method's own.
+
+    Raises:
+        InputError, ShapeError: those given are not the ones that the method asks for.
+    """
+    own = {} if method is None else method.first_indexes()
+    if given is None:
+        return own
+    wanted = {} if method is None else {name: index for name, index in method.indexes().items() if index.served}
+    if set(given) != set(wanted):
+        names = ", ".join(wanted) or "none"
+        raise InputError(f"indexes of {spec.name} must be {names}, got {', '.join(given) or 'none'}.")
+    for name, index in wanted.items():
+        if given[name].shape != index.shape:
+            raise ShapeError(f"index {name!r} of {spec.name} must be {index.shape}, got {given[name].shape}.")
+        value, top = given[name], np.iinfo(index.dtype).max
+        if value.dtype.kind not in "iu" or ((value < 0) | (value > top)).any():
+            raise InputError(f"index {name!r} of {spec.name} must hold whole numbers from 0 to {top}, got others.")
+    return own | {name: value.astype(own[name].dtype) for name, value in given.items()}
 
 
 def first_values(part: Part, *, seed: int, number: int) -> Array:

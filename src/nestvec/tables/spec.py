@@ -14,6 +14,7 @@ import numpy as np
 from nestvec.core.catalog import Catalog
 from nestvec.core.errors import InputError, UnknownNameError
 from nestvec.core.types import Array, Bool, Int64
+from nestvec.kernels.idhash import mix_seed
 from nestvec.tables.adaptive import Adaptive
 from nestvec.tables.method import Ids, Method, Sizes, at_least
 
@@ -42,6 +43,7 @@ METHODS = Catalog(
         ("dedup@1", "methods.dedup:Dedup"),
         ("cafe@1", "methods.cafe:CAFE"),
         ("cce@1", "methods.cce:CCE"),
+        ("anchors@1", "methods.anchors:Anchors"),
         ("multi_hash_features@1", "methods.multi_hash_features:MultiHashFeatures"),
     ),
 )
@@ -103,6 +105,8 @@ class TableSpec:
         seed: of the hashes and of the first values.
         search: a name of ``SEARCHES`` if one has yet to find a table of this method and of at most this size; empty for
             a table that is ready to learn.
+        hashing: how the seed becomes the salts of hashes. 2 mixes it, so that tables of neighbouring seeds have no hash
+            in common; 1 counts up from it, as tables do that were saved before there was a choice.
 
     Raises:
         InputError: a number is out of range, a setting is unknown, a search ends in another method.
@@ -117,6 +121,7 @@ class TableSpec:
     exact_below: int = 0
     seed: int = 0
     search: str = ""
+    hashing: int = 2
 
     def __post_init__(self) -> None:
         at_least(1, dim=self.dim, fields=len(self.rows))
@@ -124,6 +129,8 @@ class TableSpec:
             at_least(1, **{f"rows of field {number}": rows})
         at_least(0, exact_below=self.exact_below, seed=self.seed)
         check_codec(self.codec)
+        if self.hashing not in (1, 2):
+            raise InputError(f"hashing must be 1 or 2, got {self.hashing}. A later version of nestvec may know more.")
         if self.search:
             SEARCHES.require(self.search)
             ends = _ENDS_IN[self.search.partition("@")[0]]
@@ -151,8 +158,9 @@ class TableSpec:
         """The method over the fields that are not exact; None if there are none."""
         rows = tuple(n for n, small in zip(self.rows, self.exact, strict=True) if not small)
         method = METHODS[self.method]
+        seed = self.seed if self.hashing == 1 else mix_seed(self.seed)
         try:
-            made: Method = method(sizes=Sizes(rows or (1,)), dim=self.dim, seed=self.seed, **self.settings)
+            made: Method = method(sizes=Sizes(rows or (1,)), dim=self.dim, seed=seed, **self.settings)
         except TypeError as cause:
             raise InputError(f"settings of {self.method} must be known to it, got {dict(self.settings)}.") from cause
         return made if rows else None
@@ -217,7 +225,8 @@ class TableSpec:
         return json.dumps(
             {
                 "method": self.method, "rows": list(self.rows), "dim": self.dim, "settings": settings,
-                "codec": self.codec, "exact_below": self.exact_below, "seed": self.seed, **sought,
+                "codec": self.codec, "exact_below": self.exact_below, "seed": self.seed,
+                "hashing": self.hashing, **sought,
             },
             separators=(",", ":"), sort_keys=True,
         )  # fmt: skip
@@ -233,7 +242,7 @@ class TableSpec:
             value: dict[str, Any] = json.loads(text)
             settings = {k: tuple(v) if isinstance(v, list) else v for k, v in value.pop("settings").items()}
             rows = tuple(value.pop("rows"))
-            return cls(rows=rows, settings=settings, **value)
+            return cls(rows=rows, settings=settings, **{"hashing": 1, **value})
         except (ValueError, TypeError, KeyError, AttributeError) as cause:
             raise InputError(f"a description must be the JSON of a TableSpec, got {text[:80]!r}: {cause}") from cause
 

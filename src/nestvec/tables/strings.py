@@ -24,12 +24,15 @@ _RUN = 4
 """A shape shows at most so many of one kind in a row: words of any length share it."""
 
 
-def string_ids(texts: Sequence[str | None]) -> Int64[np.ndarray, " n"]:
+def string_ids(texts: Sequence[object]) -> Int64[np.ndarray, " n"]:
     """``[n]`` ids of strings for :class:`~nestvec.tables.methods.multi_hash_features.MultiHashFeatures`.
 
     ``Apple`` and ``apple`` share the norm, ``apple`` and ``maple`` the suffix, ``Apple`` and ``Maple`` the shape
     ``Xxxxx``. None and the empty string are padding, -1. Two strings have one id only if all four hashes agree; norms
     alone do so for one pair in four million.
+
+    Args:
+        texts: strings, or None.
 
     Raises:
         InputError: something is no string.

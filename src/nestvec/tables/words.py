@@ -91,6 +91,11 @@ class Spelt:
         return {"codes": self.codes, "short": self.short, "words": self.words, "bits": self.bits}
 
 
+def divisors(width: int) -> tuple[int, ...]:
+    """Into how many pieces rows of ``width`` can be cut, rising."""
+    return tuple(pieces for pieces in range(1, width + 1) if width % pieces == 0)
+
+
 def pack(numbers: Array, bits: int) -> Array:
     """``[n, D]`` uint8 below ``2**bits`` -> ``[n, ceil(D bits / 8)]`` uint8, the lowest bits first."""
     each = (numbers[:, :, None] >> np.arange(bits, dtype=np.uint8)) & np.uint8(1)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from nestvec.core.errors import InputError
 from nestvec.core.types import Array
 from nestvec.tables import FrozenTable, RowWiseAdagrad, Search, Table, TableSpec
 from nestvec.training.ctr_data import Examples, auc
@@ -35,6 +36,9 @@ class CTRSettings:
         looks: how often an epoch the validation rows are scored.
         patience: looks without a better score after which training ends.
         search: epochs of a search for the structure of a table, before it is trained, as a part of ``epochs``.
+
+    Raises:
+        InputError: a number is out of range.
     """
 
     model: str = "dcn"
@@ -45,6 +49,12 @@ class CTRSettings:
     looks: int = 2
     patience: int = 3
     search: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not (0 < self.epochs < math.inf and 0 <= self.search < math.inf and self.table_lr > 0 and self.lr > 0):
+            raise InputError(f"epochs and learning rates must be above 0 and search from 0 on, all finite, got {self}.")
+        if min(self.batch, self.looks, self.patience) < 1:
+            raise InputError(f"batch, looks and patience must be at least 1, got {self}.")
 
 
 @dataclass(frozen=True)

@@ -204,7 +204,9 @@ def advise(
     fitting = {budget: search.specs(budget, names) for budget in sorted(set(budgets), reverse=True)}
     if not any(fitting.values()):
         _, name, least = min(search.infeasible, key=lambda item: item[2])
-        raise InputError(f"a budget must hold a table, got {max(budgets):,} bytes; the least is {least:,} ({name}).")
+        raise InputError(
+            f"a budget must hold a table, got {max(budgets):,} bytes; the least is {least:,} bytes ({name})."
+        )
     full = search.measure(FULL, 0, make_spec("full", parts[0].rows, dim))
     measured = [full]
     chosen: dict[int, Measured] = {}

@@ -5,7 +5,7 @@ import pytest
 
 from nestvec.core.errors import InputError
 from nestvec.tables.growing import GrowingSpec, GrowingTable
-from nestvec.tables.row_encoding import RowEncoder, RowFields, guess_fields
+from nestvec.tables.row_encoding import RowEncoder, RowFields, guess_fields, row_record
 from nestvec.tables.row_encoding.fields import standardised, text_of
 
 
@@ -40,6 +40,13 @@ def test_numbers_of_any_size_are_standardised_and_missing_ones_are_0():
     z, _, _ = standardised([{"a": v} for v in plain], ("a",))
     assert np.allclose(z[:, 0], np.clip((plain - plain.mean()) / plain.std(), -4, 4))
     assert standardised([], ("a", "b"))[0].shape == (0, 2)
+
+
+def test_what_is_no_row_of_json_is_said():
+    endless: list = []
+    endless.append(endless)
+    with pytest.raises(InputError, match="row 'a' must hold values that JSON has: Circular"):
+        row_record("a", {"price": endless})
 
 
 def test_text_is_what_is_there():

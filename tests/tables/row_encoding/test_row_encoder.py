@@ -110,6 +110,18 @@ def test_bad_rows_are_refused(encoder, tmp_path):
         encoder.encode(["{}"], size="d2")
     with pytest.raises(InputError, match="different fields"):
         RowFields(("a",), ("a",))
+    rows = [{**row, "deep": {"a": 1}, "word": "x"} for row in shop(40)[0]]
+    for fields, said in (
+        (RowFields(("colours",)), "a field must be one that rows have, got 'colours'; there are .*deep"),
+        (RowFields(("deep",)), r"values of 'deep' must be strings, .* got \{'a': 1\}"),
+        (RowFields(("word",), ("deep",)), "numeric field must have numbers, got none in the 40 rows of 'deep'"),
+    ):
+        with (
+            GrowingTable.create(tmp_path / said[:8], GrowingSpec(dim=2, cap=1 << 20)) as table,
+            pytest.raises(InputError, match=said),
+        ):
+            RowEncoder.fit(rows, fields, table)
+        assert table.occupancy.rows == 0  # nothing was let in
     wide = GrowingSpec(dim=30, cap=1 << 20)
     with GrowingTable.create(tmp_path / "v", wide) as table, pytest.raises(InputError, match="fewer dimensions"):
         RowEncoder.fit(shop(5)[0], FIELDS, table)

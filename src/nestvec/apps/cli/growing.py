@@ -90,7 +90,7 @@ def import_(
         opened = GrowingTable.open(table)
     except NoCollectionError:
         dim, seed = spec_for(file)
-        opened = GrowingTable.create(table, GrowingSpec(dim=dim, seed=seed, cap=as_bytes(cap)))
+        opened = GrowingTable.create(table, GrowingSpec(dim=dim, seed=seed, cap=as_bytes(cap, option="--cap")))
     with opened as found:
         taken = take_in(found, file, weight=weight)
         found.save()
@@ -164,7 +164,7 @@ def rows(
 
     out = Output(as_json=json, quiet=quiet)
     named = [tuple(names_in(names)) for names in (categorical, numeric, text)]
-    spec = GrowingSpec(dim=dim, cap=as_bytes(cap))
+    spec = GrowingSpec(dim=dim, cap=as_bytes(cap, option="--cap"))
     found = list(itertools.islice(cells(data), most))
     _check_named(data, found, named)
     if to.exists() and (not to.is_dir() or any(to.iterdir())):

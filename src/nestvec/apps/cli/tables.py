@@ -61,6 +61,10 @@ def tables(
 
     if model not in MODELS:
         raise typer.BadParameter(f"--model takes {' or '.join(MODELS)}, got {model!r}.")
+    if not 0 < epochs < math.inf or not minutes > 0:
+        raise typer.BadParameter(f"--epochs and --minutes take numbers above 0, got {epochs:g} and {minutes:g}.")
+    if to is not None and to.exists() and not to.is_dir():
+        raise typer.BadParameter(f"--to takes a folder, and {to} is a file.")
     out = Output(as_json=json, quiet=quiet)
     found = labelled(data, target, rows, out)
     import numpy as np
@@ -117,7 +121,7 @@ def labelled(data: Path, target: str, most: int, out: Output) -> list[dict[str, 
     return kept
 
 
-def as_bytes(text: str) -> int:
+def as_bytes(text: str, *, option: str = "--budget") -> int:
     """``5MB`` -> 5,000,000; ``1KiB`` -> 1,024.
 
     Raises:
@@ -125,7 +129,7 @@ def as_bytes(text: str) -> int:
     """
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*", text)
     if not found or found[2].lower() not in _UNITS:
-        raise typer.BadParameter(f"--budget takes sizes such as 5MB, 500kB or 2MiB, got {text!r}.")
+        raise typer.BadParameter(f"{option} takes sizes such as 5MB, 500kB or 2MiB, got {text!r}.")
     return int(float(found[1]) * _UNITS[found[2].lower()])
 
 
@@ -143,8 +147,8 @@ def both_labels(columns: Columns, rows: list[dict[str, JSON]]):  # type: ignore[
     examples = columns.encode(rows)
     if len(set(examples.labels.tolist())) < 2:
         raise InputError(
-            f"each part of the rows must have both values of {columns.target!r}, got {len(rows)} rows with one. "
-            "Give more rows."
+            f"each part of the rows must have both values of {columns.target!r}, got one in a part of "
+            f"{several(len(rows), 'row')}. Give more rows."
         )
     return examples
 

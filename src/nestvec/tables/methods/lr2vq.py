@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from nestvec.core.errors import InputError
 from nestvec.tables.method import Ids, Knob, Part, Places, Reading, Sizes, at_least
-from nestvec.tables.words import Words
+from nestvec.tables.words import Words, divisors
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,13 @@ class LR2VQ:
 
     @classmethod
     def knob(cls, sizes: Sizes, dim: int) -> Knob:
-        """From one code a row to one a number."""
-        return Knob("pieces", 1, dim)
+        """From one code a row to one a number, as far as they divide it."""
+        pieces = divisors(dim)
+        return Knob("pieces", 0, len(pieces) - 1, pieces.__getitem__)
 
     def widths(self) -> tuple[int, int, int]:
         """Pieces, width of one, and its rank."""
-        pieces = max(p for p in range(1, min(self.pieces, self.dim) + 1) if self.dim % p == 0)
+        pieces = max(p for p in divisors(self.dim) if p <= self.pieces)
         wide = self.dim // pieces
         return pieces, wide, self.rank or -(-wide // 2)
 

@@ -11,7 +11,7 @@ import numpy as np
 from nestvec.core.errors import InputError
 from nestvec.core.types import Array
 from nestvec.tables.method import Ids, Knob, Part, Places, Reading, Sizes, at_least
-from nestvec.tables.words import COUNT, Words
+from nestvec.tables.words import COUNT, Words, divisors
 
 _FEW = (16, 64)
 
@@ -52,8 +52,9 @@ class MGQE:
 
     @classmethod
     def knob(cls, sizes: Sizes, dim: int) -> Knob:
-        """From one code a row to one a number."""
-        return Knob("pieces", 1, dim)
+        """From one code a row to one a number, as far as they divide it."""
+        pieces = divisors(dim)
+        return Knob("pieces", 0, len(pieces) - 1, pieces.__getitem__)
 
     def frequent(self) -> Array:
         """``[fields]`` ids of each that may use all words."""
@@ -61,7 +62,7 @@ class MGQE:
 
     def parts(self) -> Mapping[str, Part]:
         """``rows``, spelt."""
-        pieces = max(p for p in range(1, min(self.pieces, self.dim) + 1) if self.dim % p == 0)
+        pieces = max(p for p in divisors(self.dim) if p <= self.pieces)
         words = Words(pieces, hot=int(self.frequent().sum()), few=self.few)
         return {"rows": Part(self.sizes.total, self.dim, words=words)}
 

@@ -1,10 +1,11 @@
-"""Two short tables instead of a long one."""
+"""A few short tables instead of a long one."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,7 +14,10 @@ from nestvec.core.errors import InputError
 from nestvec.core.types import Array
 from nestvec.tables.method import Ids, Knob, Part, Places, Reading, Sizes, at_least
 
-_COMBINE = ("multiply", "add", "concat")
+_COMBINE = ("multiply", "add", "concat", "path")
+_PATH = _COMBINE.index("path")
+_FIRST_SPREAD = 0.05**0.5
+"""Of networks: what they add is at first about as large as a row."""
 
 
 @dataclass(frozen=True)
@@ -22,14 +26,25 @@ class QuotientRemainder:
 
     No two ids share both parts, so no two rows need be equal. ``m`` near ``sqrt(n)`` stores least.
 
+    More than two parts store less still: ``k`` digits of the id in mixed radix ``(m, …, m, ceil(n / m^(k-1)))``, or,
+    by the Chinese remainder theorem, ``i mod m_j`` for ``k`` pairwise coprime ``m_j`` whose product reaches ``n``. In
+    either, no two ids share all parts. In mixed radix neighbours in frequency share the quotient; the remainders of
+    coprime moduli mix any ids.
+
     Args:
         sizes: the fields.
         dim: width of a row.
         seed: not used.
-        divisor: ``m``; a field with fewer than ``m**2`` ids takes the root of its own number.
-        combine: 0 multiplies the two, 1 adds them, 2 sets them side by side with half the width each.
+        divisor: ``m``; a field with fewer than ``m**k`` ids takes the ``k``-th root of its own number.
+        combine: 0 multiplies the parts, 1 adds them, 2 sets them side by side with a ``k``-th of the width each. 3 is a
+            path: the row of the quotient goes through a small network for each other part, which of them the part says:
+            ``x + V_r relu(U_r x + b_r)``.
+        digits: ``k``, the number of parts.
+        coprime: whether the parts are remainders by coprime moduli, the smallest from ``m`` on.
+        hidden: width of the networks of a path.
 
-    Source: Shi et al. 2020, sec. 3 (arXiv:1909.02107).
+    Source: Shi et al. 2020, sec. 3 and 4 (arXiv:1909.02107); the paper's networks have 16 to 128 hidden numbers, and
+    no way past them.
     """
 
     sizes: Sizes
@@ -37,51 +52,115 @@ class QuotientRemainder:
     seed: int = 0
     divisor: int = 1
     combine: int = 0
+    digits: int = 2
+    coprime: bool = False
+    hidden: int = 4
 
     id: ClassVar[str] = "quotient_remainder@1"
 
     def __post_init__(self) -> None:
-        at_least(1, divisor=self.divisor)
+        at_least(1, divisor=self.divisor, hidden=self.hidden)
+        at_least(2, digits=self.digits)
         if not 0 <= self.combine < len(_COMBINE):
-            raise InputError(f"combine must be 0 (multiply), 1 (add) or 2 (concat), got {self.combine}.")
-        if self.combine == 2 and self.dim < 2:
-            raise InputError("combine 2 (concat) needs dim of at least 2, got 1.")
+            raise InputError(f"combine must be 0 (multiply), 1 (add), 2 (concat) or 3 (path), got {self.combine}.")
+        if self.combine == 2 and self.dim < self.digits:
+            raise InputError(f"combine 2 (concat) needs dim of at least {self.digits}, got {self.dim}.")
 
     @classmethod
     def knob(cls, sizes: Sizes, dim: int) -> Knob:
-        """Bytes fall with the divisor, up to the root of the largest field."""
+        """Bytes fall with the divisor, up to a root of the largest field: the square root for two parts."""
         return Knob("divisor", 1, math.isqrt(max(sizes.rows) - 1) + 1)
 
-    def divisors(self) -> Array:
-        """``[fields]`` the divisor of each."""
-        return np.array([min(self.divisor, math.isqrt(n - 1) + 1) for n in self.sizes.rows])
+    @cached_property
+    def radices(self) -> Array:
+        """``[fields, k]`` how many values each part has: remainder, further digits, quotient."""
+        return np.array([self._radices(n) for n in self.sizes.rows], np.int64)
 
     def parts(self) -> Mapping[str, Part]:
-        """``quotient`` (ones at first, so that a product starts as the other part alone) and ``remainder``."""
-        m, n = self.divisors(), np.array(self.sizes.rows)
-        left = self.dim - self.dim // 2 if self.combine == 2 else self.dim
-        right = self.dim - left if self.combine == 2 else self.dim
-        rows = int((-(-n // m)).sum())
-        return {
-            "quotient": Part(rows, left, spread=0.0, mean=1.0) if self.combine == 0 else Part(rows, left),
-            "remainder": Part(int(m.sum()), right),
-        }
+        """``remainder``, ``digit1`` …, ``quotient``; in a product all but the first start as ones."""
+        found: dict[str, Part] = {}
+        for name, rows in zip(self._names(), self.radices.sum(axis=0).tolist(), strict=True):
+            if self.combine == _PATH and name != "quotient":
+                found[name] = Part(rows, self._network, spread=_FIRST_SPREAD)
+            elif self.combine == 0 and name != "remainder":
+                found[name] = Part(rows, self.dim, spread=0.0, mean=1.0)
+            else:
+                found[name] = Part(rows, self._width(name))
+        return found
 
     def locate(self, ids: Ids) -> Places:
-        """Quotient and remainder of the number inside the field."""
-        m, n = self.divisors(), np.array(self.sizes.rows)
-        quotients = -(-n // m)
-        of = m[ids.field]
-        q = ids.local // of
-        first_q, first_r = np.cumsum(quotients) - quotients, np.cumsum(m) - m
-        return {
-            "quotient": (first_q[ids.field] + q)[:, None],
-            "remainder": (first_r[ids.field] + ids.local - q * of)[:, None],
-        }
+        """Digits or remainders of the number inside the field."""
+        radices = self.radices
+        before, own = (np.cumsum(radices, axis=0) - radices)[ids.field], radices[ids.field]
+        places, rest = {}, ids.local
+        for j, name in enumerate(self._names()):
+            if self.coprime:
+                digit = ids.local % own[:, j]
+            else:
+                rest, digit = np.divmod(rest, own[:, j])
+            places[name] = (before[:, j] + digit)[:, None]
+        return places
 
     def compose(self, read: Reading, ids: Ids) -> Any:
-        """Multiply, add or concatenate."""
-        q, r = read.rows("quotient")[:, 0], read.rows("remainder")[:, 0]
+        """Multiply, add, concatenate, or follow the path; the quotient first."""
+        first, *others = (read.rows(name)[:, 0] for name in reversed(self._names()))
         if self.combine == 2:
-            return read.join((q, r), 1)
-        return q * r if self.combine == 0 else q + r
+            return read.join((first, *others), 1)
+        for other in others:
+            if self.combine == _PATH:
+                first = self._through(first, other)
+            else:
+                first = first * other if self.combine == 0 else first + other
+        return first
+
+    def _names(self) -> tuple[str, ...]:
+        return ("remainder", *(f"digit{j}" for j in range(1, self.digits - 1)), "quotient")
+
+    def _width(self, name: str) -> int:
+        if self.combine != 2:
+            return self.dim
+        each = self.dim // self.digits
+        return self.dim - (self.digits - 1) * each if name == "quotient" else each
+
+    @property
+    def _network(self) -> int:
+        """Numbers of one network."""
+        return self.hidden * (2 * self.dim + 1)
+
+    def _through(self, x: Any, network: Any) -> Any:
+        """``[n, dim]`` through the network of each."""
+        n, into = len(x), self.hidden * self.dim
+        inner = (network[:, :into].reshape(n, self.hidden, self.dim) @ x[:, :, None])[:, :, 0]
+        inner = inner + network[:, into : into + self.hidden]
+        inner = (inner + abs(inner)) / 2  # relu; arrays and tensors agree on that
+        return x + (network[:, into + self.hidden :].reshape(n, self.dim, self.hidden) @ inner[:, :, None])[:, :, 0]
+
+    def _radices(self, n: int) -> list[int]:
+        k = self.digits
+        # a network in place of a row makes remainders dear: fewer of them store least
+        dear = -(-self._network // self.dim) if self.combine == _PATH else 1
+        m = min(self.divisor, _root(-(-n // dear), k))
+        if not self.coprime:
+            return [m] * (k - 1) + [-(-n // m ** (k - 1))]
+        found = [m]
+        for _ in range(k - 2):
+            found.append(_coprime(found[-1], found))
+        found.append(_coprime(-(-n // math.prod(found)), found))
+        return found
+
+
+def _root(n: int, k: int) -> int:
+    """The least ``m`` with ``m**k >= n``."""
+    m: int = max(round(n ** (1 / k)), 1)
+    while m > 1 and (m - 1) ** k >= n:
+        m -= 1
+    while m**k < n:
+        m += 1
+    return m
+
+
+def _coprime(least: int, others: list[int]) -> int:
+    """The least number from ``least`` on that shares no factor with any of ``others``."""
+    while any(math.gcd(least, other) > 1 for other in others):
+        least += 1
+    return least

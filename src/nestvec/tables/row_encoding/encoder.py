@@ -18,7 +18,7 @@ from nestvec.core.types import Array, Int64, Matrix
 from nestvec.tables.growing.spec import FIRST
 from nestvec.tables.growing.table import GrowingTable
 from nestvec.tables.row_encoding.factors import Design, factors
-from nestvec.tables.row_encoding.fields import Row, RowFields, checked, keys_of, standardised, text_of
+from nestvec.tables.row_encoding.fields import Row, RowFields, check_columns, checked, keys_of, standardised, text_of
 from nestvec.tables.row_encoding.saving import SavedRows, read_beside, save_beside
 
 _CHUNK = 2048
@@ -71,7 +71,8 @@ class RowEncoder:
             seed: of the start of the iteration.
 
         Raises:
-            InputError: fewer rows than dimensions, or fewer values and numbers; a text encoder too many or missing.
+            InputError: fewer rows than dimensions, or fewer values and numbers; a text encoder too many or missing; a
+                field that no row has, or whose values do not suit it.
 
         Source: Escofier and Pagès 1994 (Computational Statistics & Data Analysis 18(1)); Pagès 2004 (Revue de
         Statistique Appliquée 52(4)) for numbers beside categories; Halko et al. 2011, sec. 4.5 (SIAM Review 53(2)).
@@ -79,6 +80,12 @@ class RowEncoder:
         if (text_encoder is None) == bool(fields.text):
             raise InputError(f"a text encoder must come with text fields, got {text_encoder} and {fields.text}.")
         every = [checked(row) for row in rows]
+        if len(every) < table.spec.dim:
+            raise InputError(
+                f"a row encoder of {table.spec.dim} dimensions must be fitted to as many rows, got {len(every)}. Give "
+                "more rows, or make a table of fewer dimensions."
+            )
+        check_columns(every, fields)
         for name in fields.categorical:
             table.admit([key for row in every for key in keys_of(row.get(name))], field=name)
         z, mean, deviation = standardised(every, fields.numeric)

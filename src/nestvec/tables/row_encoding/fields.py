@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -59,7 +60,7 @@ def guess_fields(rows: Sequence[Row], *, text: bool = True) -> RowFields:
     Raises:
         InputError: no column is left.
     """
-    some = rows[:_SAMPLE]
+    some = [checked(row) for row in rows[:_SAMPLE]]
     found: dict[str, list[str]] = {"categorical": [], "numeric": [], "text": []}
     for name in dict.fromkeys(name for row in some for name in row):
         kind = _kind([row.get(name) for row in some])
@@ -89,8 +90,16 @@ def _kind(values: Sequence[JSON]) -> str:
 
 
 def row_record(id_: str, row: Row) -> Record:
-    """A record whose content is the row, as JSON, so that a changed row is a changed record; fields are metadata."""
-    return Record(id_, json.dumps(dict(row), sort_keys=True, ensure_ascii=False), metadata=dict(row))
+    """A record whose content is the row, as JSON, so that a changed row is a changed record; fields are metadata.
+
+    Raises:
+        InputError: a value is none that JSON has, such as a date or a numpy number.
+    """
+    try:
+        text = json.dumps(dict(row), sort_keys=True, ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError) as cause:
+        raise InputError(f"row {id_!r} must hold values that JSON has: {cause}. Make them plain ones.") from cause
+    return Record(id_, text, metadata=dict(row))
 
 
 def checked(row: Any) -> Row:
@@ -102,6 +111,28 @@ def checked(row: Any) -> Row:
     if not isinstance(row, Mapping):
         raise InputError(f"a row must be a mapping of names to values, got {type(row).__name__}: {row!r:.60}.")
     return row
+
+
+def check_columns(rows: Sequence[Row], fields: RowFields) -> None:
+    """Return if every field has a value somewhere, categories can be keys, and numeric fields have numbers.
+
+    Raises:
+        InputError: one does not; its name, and the first value that is wrong, are in the message.
+    """
+    known = {name for row in rows for name in row}
+    for name in fields.categorical + fields.numeric + fields.text:
+        if name not in known:
+            raise InputError(f"a field must be one that rows have, got {name!r}; there are {', '.join(sorted(known))}.")
+    for name in fields.categorical:
+        odd = (key for row in rows for key in keys_of(row.get(name)) if isinstance(key, dict | list | tuple))
+        if (wrong := next(odd, None)) is not None:
+            raise InputError(
+                f"values of {name!r} must be strings, numbers or lists of them to be categories, got {wrong!r:.60}. "
+                "Make them strings, or leave the field out."
+            )
+    for name in fields.numeric:
+        if not any(math.isfinite(_number(row.get(name))) for row in rows):
+            raise InputError(f"a numeric field must have numbers, got none in the {len(rows)} rows of {name!r}.")
 
 
 def keys_of(value: JSON) -> list[Any]:
