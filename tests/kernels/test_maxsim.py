@@ -103,8 +103,9 @@ def test_codes_score_as_what_they_decode_to(way, name, options):
     codes = codec.encode(x)
     found, expected = maxsim_coded(codec, query, codes, offsets), slow(query, codec.decode(codes), offsets)
     assert found.dtype == np.float32
-    assert np.allclose(found, expected, atol=2e-3)  # a query of length 3 is held to 16 bits in each dimension
-    assert np.allclose(maxsim_coded(codec, query, codes, offsets, mean=True), expected / 7, atol=3e-4)
+    near = 0.03 if isinstance(codec, TokenCodec) else 2e-3  # the former hold a query, of length 3, to 8 bits a dimension
+    assert np.allclose(found, expected, atol=near)
+    assert np.allclose(maxsim_coded(codec, query, codes, offsets, mean=True), expected / 7, atol=near / 7)
     assert maxsim_coded(codec, query[:0], codes, offsets).tolist() == [-np.inf, 0, -np.inf, 0, 0, 0, -np.inf]
     assert (maxsim_coded(codec, query, codes[:0], cut([0, 0])) == -np.inf).all()
     assert maxsim_coded(codec, query, codes[:0], cut([])).shape == (0,)
@@ -129,14 +130,14 @@ def test_some_codecs_have_a_way_of_their_own():
 
 
 @pytest.mark.parametrize("d", [1, 3, 64, 130, 700])
-def test_int8_is_as_exact_as_the_query_in_16_bits(d):
+def test_int8_is_as_exact_as_the_query_in_8_bits(d):
     rng = np.random.default_rng(0)
     codes = rng.integers(-127, 128, (50, d)).astype(np.int8)
     query = (rng.standard_normal((4, d)) * np.array([[1e-6], [1], [1e4], [0]])).astype(np.float32)
     found = maxsim_codes.best_int8(query, codes, cut([20, 30]))
     true = query.astype(np.float64) @ codes.T.astype(np.float64)
     true = np.stack([true[:, :20].max(axis=1), true[:, 20:].max(axis=1)])
-    allowed = np.abs(query).max(axis=1) / 64516 * 127 * d + 1e-5 * np.abs(true)
+    allowed = np.abs(query).max(axis=1) / 254 * 127 * d + 1e-5 * np.abs(true)
     assert (np.abs(found - true) <= allowed).all()
 
 

@@ -78,4 +78,4 @@ class RowInt8(Portable):
         return best_int8(query, whole, offsets, scale=self._scales(codes)[:, 0])
 
     def _scales(self, codes: Array) -> Float32[np.ndarray, "n 1"]:
-        return np.ascontiguousarray(codes[:, self.dim :]).view("<f4")
+        return codes[:, self.dim :].view("<f4")
