@@ -103,7 +103,7 @@ def test_codes_score_as_what_they_decode_to(way, name, options):
     codes = codec.encode(x)
     found, expected = maxsim_coded(codec, query, codes, offsets), slow(query, codec.decode(codes), offsets)
     assert found.dtype == np.float32
-    near = 0.03 if isinstance(codec, TokenCodec) else 2e-3  # the former hold a query, of length 3, to 8 bits a dimension
+    near = 0.03 if isinstance(codec, TokenCodec) else 2e-3  # of these the query, 3 long, is held to a byte a dimension
     assert np.allclose(found, expected, atol=near)
     assert np.allclose(maxsim_coded(codec, query, codes, offsets, mean=True), expected / 7, atol=near / 7)
     assert maxsim_coded(codec, query[:0], codes, offsets).tolist() == [-np.inf, 0, -np.inf, 0, 0, 0, -np.inf]
