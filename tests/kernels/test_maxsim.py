@@ -12,7 +12,7 @@ from nestvec.core.coding import TokenCodec
 from nestvec.core.errors import InputError, NotFiniteError, ShapeError
 from nestvec.kernels import maxsim_codes, ragged
 from nestvec.kernels.jit import Kernel
-from nestvec.kernels.maxsim import matches, maxsim, maxsim_coded, maxsim_many
+from nestvec.kernels.maxsim import matches, matches_coded, maxsim, maxsim_coded, maxsim_many
 
 DIM = 12
 
@@ -106,6 +106,11 @@ def test_codes_score_as_what_they_decode_to(way, name, options):
     near = 0.03 if isinstance(codec, TokenCodec) else 2e-3  # of these the query, 3 long, is held to a byte a dimension
     assert np.allclose(found, expected, atol=near)
     assert np.allclose(maxsim_coded(codec, query, codes, offsets, mean=True), expected / 7, atol=near / 7)
+    best, value = matches_coded(codec, query, codes, offsets)
+    assert np.allclose(value.sum(axis=1), found, atol=1e-5)
+    many = np.diff(offsets)
+    assert (best[many == 0] == -1).all()
+    assert ((best[many > 0] >= 0) & (best[many > 0] < many[many > 0, None])).all()
     assert maxsim_coded(codec, query[:0], codes, offsets).tolist() == [-np.inf, 0, -np.inf, 0, 0, 0, -np.inf]
     assert (maxsim_coded(codec, query, codes[:0], cut([0, 0])) == -np.inf).all()
     assert maxsim_coded(codec, query, codes[:0], cut([])).shape == (0,)

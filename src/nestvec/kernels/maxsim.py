@@ -97,7 +97,7 @@ def matches(
 
     Args:
         query: ``[q, d]`` float.
-        tokens: ``[t, d]`` float32 or float16; for tokens in codes pass what their codec decodes.
+        tokens: ``[t, d]`` float32 or float16; for tokens in codes there is :func:`matches_coded`.
         offsets: ``[n + 1]``.
 
     Returns:
@@ -105,12 +105,32 @@ def matches(
         ``[n, q]`` inner products, ``-inf`` there.
     """
     query, where = _checked(query, tokens, offsets)
-    best: Int64[np.ndarray, "n q"] = np.full((len(where) - 1, len(query)), -1, np.int64)
-    value = np.full(best.shape, -np.inf, np.float32)
     across = np.ascontiguousarray(query.T)
-    for i in np.flatnonzero(np.diff(where)):
-        scores = rows_times(_float32(tokens[where[i] : where[i + 1]]), across)
-        best[i], value[i] = scores.argmax(axis=0), scores.max(axis=0)
+    return _matched(len(query), where, lambda lo, hi: rows_times(_float32(tokens[lo:hi]), across))
+
+
+def matches_coded(
+    codec: Codec, query: ArrayLike, codes: Array, offsets: ArrayLike
+) -> tuple[Int64[np.ndarray, "n q"], Float32[np.ndarray, "n q"]]:
+    """:func:`matches` with tokens in the codes of any codec: what :func:`maxsim_coded` is the sum of."""
+    query = as_matrix(query, name="query", dim=codec.dim)
+
+    def scores(lo: int, hi: int) -> Array:
+        if isinstance(codec, TokenCodec):  # each token an item
+            return codec.maxima(query, codes[lo:hi], np.arange(hi - lo + 1))
+        return codec.scores(query, codes[lo:hi]).T
+
+    return _matched(len(query), ragged.as_offsets(offsets, end=len(codes)), scores)
+
+
+def _matched(
+    q: int, offsets: Int64[np.ndarray, " n1"], scores: Callable[[int, int], Array]
+) -> tuple[Int64[np.ndarray, "n q"], Float32[np.ndarray, "n q"]]:
+    best: Int64[np.ndarray, "n q"] = np.full((len(offsets) - 1, q), -1, np.int64)
+    value = np.full(best.shape, -np.inf, np.float32)
+    for i in np.flatnonzero(np.diff(offsets)):
+        found = scores(int(offsets[i]), int(offsets[i + 1]))
+        best[i], value[i] = found.argmax(axis=0), found.max(axis=0)
     return best, value
 
 

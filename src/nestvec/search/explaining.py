@@ -161,15 +161,18 @@ def explain(
     """
     tokens, several = _reader(encoder, settings), settings.several
     records = snapshot.get(ids)
+    asked, vectors = tokens.tokens_of_query([query])[0], tokens.encode_query([query])
     if several is None:
         kept = tokens.encode(records)
+        kept.space.require(vectors.space)
+        best, scores = matches(vectors[0], kept.values, kept.offsets)
     else:
+        several.space.require(vectors.space)
         found = snapshot.find(ids)
-        kept = several.unpack(snapshot.several(TOKENS, np.array([found[id_] for id_ in ids], np.int64)))
-    asked, vectors = tokens.tokens_of_query([query])[0], tokens.encode_query([query])
-    kept.space.require(vectors.space)
+        codes = snapshot.several(TOKENS, np.array([found[id_] for id_ in ids], np.int64))
+        kept = several.unpack(codes)
+        best, scores = several.matches(vectors[0], codes)
     groups = _groups(tokens, several, records, kept)
-    best, scores = matches(vectors[0], kept.values, kept.offsets)
     explained = []
     for i, record in enumerate(records):
         made = tuple(

@@ -23,7 +23,7 @@ from nestvec.core.size import Size
 from nestvec.core.space import Space
 from nestvec.core.types import JSON, Array, Float32, Int64, Matrix
 from nestvec.core.vectors import MultiVectors
-from nestvec.kernels.maxsim import maxsim_coded
+from nestvec.kernels.maxsim import matches_coded, maxsim_coded
 from nestvec.reducers.cluster import members, pool
 from nestvec.search.coding import Coding
 from nestvec.store import Ragged
@@ -122,6 +122,10 @@ class Several:
     def scores(self, query: Float32[np.ndarray, "t d"], codes: Ragged) -> Float32[np.ndarray, " n"]:
         """MaxSim of one query with rows; ``-inf`` for those without vectors."""
         return maxsim_coded(self.coder, query, self._typed(codes), codes.offsets)
+
+    def matches(self, query: Float32[np.ndarray, "t d"], codes: Ragged) -> tuple[Array, Array]:
+        """Which vector of each row a token of the query is matched with, and its score: what :meth:`scores` adds up."""
+        return matches_coded(self.coder, query, self._typed(codes), codes.offsets)
 
     def _typed(self, codes: Ragged) -> Array:
         """Bytes as the codec knows them."""
