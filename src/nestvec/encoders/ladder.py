@@ -2,18 +2,16 @@
 
 A folder with two files. ``ladder.json`` says what it is and for which model; ``ladder.safetensors`` holds tensors:
 
-===============================================  ==================  ==================================================
-name                                             shape               meaning
-===============================================  ==================  ==================================================
-``head.{k}.weight`` ``head.{k}.bias``            [dim, width] [dim]  ``v = W h + b`` of the pooled state of layer ``k``
-``lora.{k}.{module}.down`` ``….up``              [r, in] [out, r]    ``W' = W + up down``
-``delta.{k}.{module}.codes`` ``….scale``         [out, in] [out]     ``W' = W + scale * codes``, codes int8
-``value.{k}.{parameter}``                        any                 takes the parameter's place (biases, norms)
-``table.codes`` ``table.scale``                  [vocab, r] [vocab]  depth 0: ``e_t = scale_t * codes_t``, codes int8
-``table.projection`` ``table.bias``              [r, dim] [dim]      ``v = mean_t(e_t) P + b``; both may be left out
-``rotation``                                     [dim, dim]          ``v' = R v``, best direction first
-``binariser.centre`` ``binariser.rotation``      [dim] [dim, dim]    for one bit a dimension
-===============================================  ==================  ==================================================
+| name | shape | meaning |
+|---|---|---|
+| ``head.{k}.weight``, ``head.{k}.bias`` | ``[dim, width]``, ``[dim]`` | ``v = W h + b``, ``h`` pooled at layer ``k`` |
+| ``lora.{k}.{module}.down``, ``….up`` | ``[r, in]``, ``[out, r]`` | ``W' = W + up down`` |
+| ``delta.{k}.{module}.codes``, ``….scale`` | ``[out, in]``, ``[out]`` | ``W' = W + scale * codes``, codes int8 |
+| ``value.{k}.{parameter}`` | any | takes the parameter's place (biases, norms) |
+| ``table.codes``, ``table.scale`` | ``[vocab, r]``, ``[vocab]`` | depth 0: ``e_t = scale_t * codes_t``, codes int8 |
+| ``table.projection``, ``table.bias`` | ``[r, dim]``, ``[dim]`` | ``v = mean_t(e_t) P + b``; both may be left out |
+| ``rotation`` | ``[dim, dim]`` | ``v' = R v``, best direction first |
+| ``binariser.centre``, ``binariser.rotation`` | ``[dim]``, ``[dim, dim]`` | for one bit a dimension |
 
 ``{k}`` is a depth, or for ``lora``, ``delta`` and ``value`` also ``all``: whatever of it a cut model still has.
 ``{module}`` and ``{parameter}`` are paths inside the transformer (``encoder.layer.0.attention.self.query``).
