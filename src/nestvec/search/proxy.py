@@ -21,6 +21,7 @@ import numpy as np
 from nestvec.core.errors import NestvecError
 from nestvec.core.types import JSON, Float32, Int64
 from nestvec.core.vectors import MultiVectors
+from nestvec.kernels.maxsim import maxsim_many
 from nestvec.kernels.proxy import ProxyRecall
 from nestvec.search.codes import GROWN
 from nestvec.search.late import EXACT, living
@@ -36,7 +37,6 @@ _FEWEST, _MOST = 50, 3_200  # candidates, whatever was measured: reading more wo
 _VECTORS = 1 << 18  # of the sample: compared in a few seconds
 _QUERIES = 64  # rows taken as queries: their 640 best fix a recall of .99 to about .01
 _LONGEST = 16  # vectors of a query, spread over those of its row: questions are shorter than passages
-_BLOCK = 1 << 13  # vectors compared at a time
 
 
 @dataclass(frozen=True)
@@ -164,24 +164,8 @@ def _exact(kept: MultiVectors, asked: Int64[np.ndarray, " q"]) -> Float32[np.nda
     """MaxSim of every row of the sample with those that are asked, by some of their vectors."""
     queries = [_spread(kept[int(i)]) for i in asked]
     offsets = np.cumsum([0, *map(len, queries)])
-    return _all_scores(np.concatenate(queries), offsets, kept)
+    return maxsim_many(np.concatenate(queries), offsets, kept.values, kept.offsets)
 
 
 def _spread(vectors: Float32[np.ndarray, "t d"]) -> Float32[np.ndarray, "_ d"]:
     return vectors[np.linspace(0, len(vectors) - 1, min(_LONGEST, len(vectors))).astype(np.int64)]
-
-
-def _all_scores(
-    stacked: Float32[np.ndarray, "t d"], offsets: Int64[np.ndarray, " q1"], kept: MultiVectors
-) -> Float32[np.ndarray, "q s"]:
-    """MaxSim of every query with every row of the sample; all queries share each block of vectors."""
-    out = np.empty((len(offsets) - 1, len(kept)), np.float32)
-    lo = 0
-    while lo < len(kept):
-        hi = max(lo + 1, int(np.searchsorted(kept.offsets, kept.offsets[lo] + _BLOCK, side="right")) - 1)
-        first = int(kept.offsets[lo])
-        products = kept.values[first : int(kept.offsets[hi])] @ stacked.T
-        best = np.maximum.reduceat(products, kept.offsets[lo:hi] - first, axis=0)  # [rows, t]
-        out[:, lo:hi] = np.add.reduceat(best, offsets[:-1], axis=1).T
-        lo = hi
-    return out
