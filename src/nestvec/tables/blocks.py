@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -81,3 +82,23 @@ class Blocks:
 def widths_up_to(dim: int) -> tuple[int, ...]:
     """The powers of two below ``dim``, and ``dim``."""
     return (*(1 << i for i in range((dim - 1).bit_length())), dim)
+
+
+class InBlocks(ABC):
+    """A method whose rows lie in :class:`Blocks`."""
+
+    @abstractmethod
+    def _blocks(self) -> Blocks:
+        """Where they lie."""
+
+    def parts(self) -> Mapping[str, Part]:
+        """See :class:`Blocks`."""
+        return self._blocks().parts()
+
+    def locate(self, ids: Ids) -> Places:
+        """See :class:`Blocks`."""
+        return self._blocks().locate(ids)
+
+    def compose(self, read: Reading, ids: Ids) -> Any:
+        """See :class:`Blocks`."""
+        return self._blocks().compose(read, ids)

@@ -7,6 +7,7 @@ has follows from its sizes alone: the smaller one.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from nestvec.core.errors import InputError
 from nestvec.core.types import Array, Bool, Int64
-from nestvec.tables.method import Part
+from nestvec.tables.method import Ids, Knob, Part, Places, Reading, Sizes
 from nestvec.tables.packing import Packed, Shapes
 
 _BLOCK = 16
@@ -206,6 +207,45 @@ def largest(scores: Array, kept: int) -> Bool[np.ndarray, "n w"]:
         mask[flat > bar] = True
         mask[np.flatnonzero(flat == bar)[: kept - int(mask.sum())]] = True
     return mask.reshape(scores.shape)
+
+
+@dataclass(frozen=True)
+class OwnRows:
+    """``row(id)`` is a row of its own, of which some numbers are kept: what methods of such tables share.
+
+    Args:
+        sizes: the fields.
+        dim: width of a row.
+        seed: not used.
+        kept: numbers of all rows together that are not zero.
+    """
+
+    sizes: Sizes
+    dim: int
+    seed: int = 0
+    kept: int = 1
+
+    leading: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        check_kept(self.kept, self.sizes.total * self.dim)
+
+    @classmethod
+    def knob(cls, sizes: Sizes, dim: int) -> Knob:
+        """From as many numbers as one row a field has, to all."""
+        return Knob("kept", len(sizes.rows) * dim, sizes.total * dim)
+
+    def parts(self) -> Mapping[str, Part]:
+        """``rows``."""
+        return {"rows": Part(self.sizes.total, self.dim, kept=self.kept, leading=self.leading)}
+
+    def locate(self, ids: Ids) -> Places:
+        """The id itself."""
+        return {"rows": ids.flat[:, None]}
+
+    def compose(self, read: Reading, ids: Ids) -> Any:  # noqa: ARG002  # methods are all asked alike
+        """The row as it is."""
+        return read.rows("rows")[:, 0]
 
 
 def check_kept(kept: int, most: int) -> None:

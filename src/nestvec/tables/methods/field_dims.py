@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from nestvec.core.errors import InputError
-from nestvec.tables.blocks import Blocks, widths_up_to
-from nestvec.tables.method import Ids, Knob, Part, Places, Reading, Sizes
+from nestvec.tables.blocks import Blocks, InBlocks, widths_up_to
+from nestvec.tables.method import Knob, Sizes
 
 
 @dataclass(frozen=True)
-class FieldDims:
+class FieldDims(InBlocks):
     """``row_f(i) = E_f[i] P_f`` with as many numbers an id as its field was given. What ``auto_dim`` finds.
 
     Never below one number an id.
@@ -51,18 +50,6 @@ class FieldDims:
         """From one number an id to all: every field is widened once, small ones first, before any is again."""
         steps = len(widths_up_to(dim)) - 1
         return Knob("widths", 0, steps * len(sizes.rows), lambda step: _after(step, sizes, dim))
-
-    def parts(self) -> Mapping[str, Part]:
-        """See :class:`~nestvec.tables.blocks.Blocks`."""
-        return self._blocks().parts()
-
-    def locate(self, ids: Ids) -> Places:
-        """See :class:`~nestvec.tables.blocks.Blocks`."""
-        return self._blocks().locate(ids)
-
-    def compose(self, read: Reading, ids: Ids) -> Any:
-        """See :class:`~nestvec.tables.blocks.Blocks`."""
-        return self._blocks().compose(read, ids)
 
     def _blocks(self) -> Blocks:
         widths = self.widths or (self.dim,) * len(self.sizes.rows)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from nestvec.core.types import Array
-from nestvec.tables.blocks import Blocks
-from nestvec.tables.method import Ids, Knob, Part, Places, Reading, Sizes, at_least
+from nestvec.tables.blocks import Blocks, InBlocks
+from nestvec.tables.method import Knob, Sizes, at_least
 
 _CUTS = (0.01, 0.1, 1.0)
 """A field is cut where its first hundredth and its first tenth of ids end."""
@@ -19,7 +18,7 @@ _WORTH_CUTTING = 1000
 
 
 @dataclass(frozen=True)
-class MixedDim:
+class MixedDim(InBlocks):
     """``row(i) = E_b[i] P_b`` with ``d_b = dim * (n_0 / n_b)^alpha``: the larger a block of ids, the shorter its rows.
 
     Blocks are the fields, large ones cut by frequency; ``n_0`` is the smallest. Widths are powers of two. A block of
@@ -60,18 +59,6 @@ class MixedDim:
         exact = self.dim * (lengths.min() / lengths) ** (self.alpha / 1000)
         widths = [self.dim if w >= self.dim else min(2 ** max(round(math.log2(w)), 0), self.dim) for w in exact]
         return starts, np.array(widths, np.int64)
-
-    def parts(self) -> Mapping[str, Part]:
-        """See :class:`~nestvec.tables.blocks.Blocks`."""
-        return self._blocks().parts()
-
-    def locate(self, ids: Ids) -> Places:
-        """See :class:`~nestvec.tables.blocks.Blocks`."""
-        return self._blocks().locate(ids)
-
-    def compose(self, read: Reading, ids: Ids) -> Any:
-        """See :class:`~nestvec.tables.blocks.Blocks`."""
-        return self._blocks().compose(read, ids)
 
     def _blocks(self) -> Blocks:
         return Blocks(*self.blocks(), self.sizes.total, self.dim)
